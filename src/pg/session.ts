@@ -1,0 +1,280 @@
+/**
+ * One dedicated connection with its settings pinned. Partway has no pool: SET on a pooled handle does not reach the
+ * next connection (DESIGN 7.17). Every value comes back as text or null, because values that pass through JavaScript
+ * types change (DESIGN 7.19); callers say with zod what a row is.
+ */
+import type { Writable } from "node:stream";
+import pg from "pg";
+import { from as copyFrom, to as copyTo } from "pg-copy-streams";
+import Cursor from "pg-cursor";
+import type { z } from "zod";
+import { messageOf, PartwayError } from "../errors.js";
+import { SQLSTATE, sqlState } from "./sqlstate.js";
+import { describeTarget, type Target } from "./target.js";
+import { tlsAttempts } from "./tls.js";
+
+export const APPLICATION_NAME = "partway";
+
+export type Param = string | number | boolean | null | string[];
+export type Row = Record<string, string | null>;
+
+/** Everything as text: the server's own representation. */
+const AS_TEXT = { getTypeParser: () => (value: string) => value };
+
+/**
+ * What each session pins. Role and database defaults (statement_timeout, a foreign search_path, a local time zone)
+ * must not reach Partway's own statements. row_security = off turns silently skipped rows into an error (7.16).
+ */
+const PINNED: readonly (readonly [string, string])[] = [
+  ["search_path", ""],
+  ["TimeZone", "UTC"],
+  ["DateStyle", "ISO, YMD"],
+  ["IntervalStyle", "postgres"],
+  ["extra_float_digits", "1"],
+  ["bytea_output", "hex"],
+  ["row_security", "off"],
+  ["statement_timeout", "0"],
+  ["lock_timeout", "0"],
+  ["idle_in_transaction_session_timeout", "0"],
+  ["default_transaction_isolation", "read committed"],
+  ["default_transaction_read_only", "off"],
+  ["synchronous_commit", "on"],
+  ["client_min_messages", "warning"],
+  ["standard_conforming_strings", "on"],
+];
+
+export interface TxOptions {
+  isolation?: "read committed" | "repeatable read";
+  readOnly?: boolean;
+}
+
+export class Session {
+  readonly #client: pg.Client;
+  readonly pid: number;
+  readonly target: Target;
+  #lost: Error | null = null;
+  #inTransaction = false;
+
+  private constructor(client: pg.Client, pid: number, target: Target) {
+    this.#client = client;
+    this.pid = pid;
+    this.target = target;
+    client.on("error", (error) => {
+      this.#lost = error;
+    });
+    client.on("end", () => {
+      this.#lost ??= new Error("the server closed the connection");
+    });
+  }
+
+  /** Connects and pins the settings. Errors: bad-input with the operator's remedy (unreachable, password, database). */
+  static async open(target: Target): Promise<Session> {
+    let failure: unknown = null;
+    for (const ssl of tlsAttempts(target)) {
+      const client = new pg.Client({
+        host: target.host,
+        port: target.port,
+        database: target.database,
+        user: target.user,
+        ...(target.password === null ? {} : { password: target.password.reveal() }),
+        ssl,
+        application_name: APPLICATION_NAME,
+        connectionTimeoutMillis: target.connectTimeoutMs,
+        keepAlive: true,
+        types: AS_TEXT,
+      });
+      const ignoreWhileConnecting = (error: Error) => {
+        failure ??= error;
+      };
+      client.on("error", ignoreWhileConnecting);
+      try {
+        await client.connect();
+      } catch (error) {
+        failure = error;
+        await client.end().catch(ignoreWhileConnecting);
+        if (sqlState(error) !== null && sqlState(error) !== SQLSTATE.invalidAuthorization) break;
+        continue;
+      }
+      client.off("error", ignoreWhileConnecting);
+      const settings = PINNED.map(([name, value], i) => ({ name, value, at: i * 2 }));
+      await client.query(
+        `SELECT ${settings.map((s) => `pg_catalog.set_config($${s.at + 1}, $${s.at + 2}, false)`).join(", ")}`,
+        settings.flatMap((s) => [s.name, s.value]),
+      );
+      const answer = await client.query<{ pid: string }>("SELECT pg_catalog.pg_backend_pid()::text AS pid");
+      return new Session(client, Number(answer.rows[0]?.pid), target);
+    }
+    throw connectFailure(target, failure);
+  }
+
+  /** True once the connection is known to be gone. */
+  get lost(): boolean {
+    return this.#lost !== null;
+  }
+
+  get inTransaction(): boolean {
+    return this.#inTransaction;
+  }
+
+  /** Runs one statement; rows come back as text. `name` prepares it under that name on this session. */
+  async query(sql: string, params: readonly Param[] = [], name?: string): Promise<{ rows: Row[]; count: number }> {
+    if (this.#lost) throw new ConnectionLost(this.#lost);
+    try {
+      const result = await this.#client.query<Row>({
+        text: sql,
+        values: [...params],
+        ...(name === undefined ? {} : { name }),
+      });
+      return { rows: result.rows, count: result.rowCount ?? 0 };
+    } catch (error) {
+      if (this.#lost || isConnectionError(error)) throw new ConnectionLost(error);
+      throw error;
+    }
+  }
+
+  /** Rows parsed by `schema`. */
+  async rows<T>(schema: z.ZodType<T>, sql: string, params: readonly Param[] = []): Promise<T[]> {
+    const { rows } = await this.query(sql, params);
+    return rows.map((row) => schema.parse(row));
+  }
+
+  /** Exactly one row parsed by `schema`. */
+  async one<T>(schema: z.ZodType<T>, sql: string, params: readonly Param[] = []): Promise<T> {
+    const row = await this.maybe(schema, sql, params);
+    if (row === null) throw new Error(`a query that must return one row returned none: ${sql.slice(0, 80)}`);
+    return row;
+  }
+
+  /** The first row parsed by `schema`, or null. */
+  async maybe<T>(schema: z.ZodType<T>, sql: string, params: readonly Param[] = []): Promise<T | null> {
+    const { rows } = await this.query(sql, params);
+    const row = rows[0];
+    return row === undefined ? null : schema.parse(row);
+  }
+
+  /**
+   * Runs `work` in a transaction. Any error rolls back and is rethrown. An error of COMMIT itself on a lost
+   * connection is a `CommitUnknown`: the transaction may have committed (DESIGN 3.6).
+   */
+  async tx<T>(work: () => Promise<T>, options: TxOptions = {}): Promise<T> {
+    await this.begin(options);
+    let result: T;
+    try {
+      result = await work();
+    } catch (error) {
+      await this.rollback();
+      throw error;
+    }
+    await this.commit();
+    return result;
+  }
+
+  async begin(options: TxOptions = {}): Promise<void> {
+    const level = (options.isolation ?? "read committed").toUpperCase();
+    await this.query(`BEGIN ISOLATION LEVEL ${level}${options.readOnly ? " READ ONLY" : " READ WRITE"}`);
+    this.#inTransaction = true;
+  }
+
+  async commit(): Promise<void> {
+    try {
+      await this.query("COMMIT");
+    } catch (error) {
+      if (error instanceof ConnectionLost) throw new CommitUnknown(error);
+      throw error;
+    } finally {
+      this.#inTransaction = false;
+    }
+  }
+
+  /** Rolls back; on a lost connection the server does it, so that is not an error here. */
+  async rollback(): Promise<void> {
+    this.#inTransaction = false;
+    if (this.#lost) return;
+    try {
+      await this.query("ROLLBACK");
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error;
+    }
+  }
+
+  /** Reads a query in pieces of `size` rows with a server-side portal; must run inside a transaction. */
+  async *cursor(sql: string, params: readonly Param[], size: number): AsyncGenerator<Row[]> {
+    const cursor = this.#client.query(new Cursor<Row>(sql, [...params], { types: AS_TEXT }));
+    try {
+      for (;;) {
+        const rows = await cursor.read(size);
+        if (rows.length === 0) return;
+        yield rows;
+      }
+    } finally {
+      await cursor.close();
+    }
+  }
+
+  /** COPY ... TO STDOUT as a readable stream of bytes. */
+  copyOut(sql: string): NodeJS.ReadableStream {
+    return this.#client.query(copyTo(sql));
+  }
+
+  /** COPY ... FROM STDIN as a writable stream. */
+  copyIn(sql: string): Writable {
+    return this.#client.query(copyFrom(sql));
+  }
+
+  /** Closes the connection. Never throws: a connection that is already gone is closed. */
+  async end(): Promise<void> {
+    await this.#client.end().catch((error: unknown) => {
+      this.#lost ??= new Error(messageOf(error));
+    });
+  }
+}
+
+/** The connection is gone; what ran outside a transaction may or may not have happened. */
+export class ConnectionLost extends Error {
+  constructor(cause: unknown) {
+    super(`connection to the server lost: ${messageOf(cause)}`, { cause });
+    this.name = "ConnectionLost";
+  }
+}
+
+/** The connection was lost while COMMIT was under way: unknown, not failed. */
+export class CommitUnknown extends ConnectionLost {
+  constructor(cause: unknown) {
+    super(cause);
+    this.name = "CommitUnknown";
+  }
+}
+
+function isConnectionError(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state !== null) return state.startsWith("08") || state === "57P01" || state === "57P02" || state === "57P03";
+  return /connection (terminated|ended|error)|not queryable|ECONNRESET|EPIPE|ETIMEDOUT|read E/i.test(messageOf(error));
+}
+
+function connectFailure(target: Target, error: unknown): PartwayError {
+  const where = describeTarget(target);
+  const state = sqlState(error);
+  const bad = (what: string, next: string) =>
+    new PartwayError("bad-input", { what, state: "Nothing was touched.", next }, { cause: error });
+  if (state === SQLSTATE.invalidPassword)
+    return bad(
+      `the server refused the password for ${where}`,
+      "Check PGPASSWORD, ~/.pgpass or the URL, then run the same command again.",
+    );
+  if (state === SQLSTATE.invalidAuthorization)
+    return bad(
+      `the server does not let ${where} in: ${messageOf(error)}`,
+      "Check pg_hba.conf and sslmode, then run the same command again.",
+    );
+  if (state === SQLSTATE.unknownDatabase)
+    return bad(`database "${target.database}" does not exist on ${target.host}:${target.port}`, "Check --url or PGDATABASE.");
+  if (state === SQLSTATE.tooManyConnections)
+    return bad(
+      `${where} has no connection slot left: ${messageOf(error)}`,
+      "Free a slot or lower --workers, then run the same command again.",
+    );
+  return bad(
+    `cannot reach ${where}: ${messageOf(error)}`,
+    "Check that the server runs and that --url, DATABASE_URL or PGHOST/PGPORT point at it: psql with the same settings must connect.",
+  );
+}

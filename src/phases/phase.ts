@@ -1,0 +1,59 @@
+/** The contract of a phase: four faces, checked by the compiler with `satisfies Phase`. */
+import type { PhaseName, RunEventBody, UndoName } from "../../state/events.js";
+import type { Plan, Statement } from "../plan/types.js";
+import type { Lease } from "../pg/lease.js";
+import type { Session } from "../pg/session.js";
+import type { Target } from "../pg/target.js";
+
+export interface Settings {
+  /** Copy, index and validation connections. */
+  workers: number;
+  /** Blocks in one copy batch. */
+  batchBlocks: number;
+  /** First lock_timeout of a cutover try, and the bound it grows to, ms. */
+  lockTimeoutMs: number;
+  lockTimeoutMaxMs: number;
+  /** Tries before the run waits for the operator. */
+  lockTries: number;
+  /** Longest time the cutover may hold its locks, ms. */
+  holdBudgetMs: number;
+  /** Where backups go; null: no backup. */
+  backupDir: string | null;
+  /** Repair what validation finds. */
+  repair: boolean;
+}
+
+/** What a phase may write down; implemented by the journal. Only what a person will want to read afterwards. */
+export interface PhaseRecord {
+  batch(row: { generation: number; batch: number; rows: number; ms: number }): void;
+  indexBuilt(row: { leaf: string; index: string; ms: number }): void;
+  validation(row: { direction: string; result: string; rows: number; sourceHash: string; shadowHash: string; ms: number }): void;
+  cutover(row: { direction: string; tries: number; waitedMs: number; heldMs: number; longestStallMs: number }): void;
+  measurement(row: { name: string; value: number }): void;
+}
+
+export interface PhaseContext {
+  plan: Plan;
+  settings: Settings;
+  target: Target;
+  /** Opens a session that is closed when the phase ends, whatever happens. */
+  open(): Promise<Session>;
+  /** The right to write: every writing transaction begins through it (fencing). */
+  lease: Lease;
+  record: PhaseRecord;
+  emit(event: RunEventBody): void;
+  /** Fires when the operator stops the run; a phase leaves at its next safe point by throwing `stopped`. */
+  signal: AbortSignal;
+  /** Resolves at once, or when the operator continues a paused run; throws when stopped. */
+  gate(): Promise<void>;
+}
+
+export interface Phase {
+  name: PhaseName | UndoName;
+  /** What it would do: the SQL that `plan` prints and `run` executes. `$1`... stand for values known at run time. */
+  sql(plan: Plan): Statement[];
+  /** Does it, from wherever an interruption left it: idempotent. */
+  run(context: PhaseContext): Promise<void>;
+  /** Removes what it made. Idempotent; does nothing when there is nothing. */
+  undo(context: PhaseContext): Promise<void>;
+}

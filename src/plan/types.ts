@@ -1,0 +1,176 @@
+/** What a migration will do, decided before anything is touched. Pure data: JSON in the journal and in the database. */
+import type { TableInfo } from "../catalog/types.js";
+
+export type Interval = "hour" | "day" | "week" | "month" | "quarter" | "year";
+
+export type Scheme =
+  | { kind: "range-time"; column: string; every: Interval }
+  | { kind: "range-int"; column: string; step: string }
+  | { kind: "hash"; column: string; modulus: number }
+  | { kind: "list"; column: string; values: string[] };
+
+/** What the operator asked for, after zod has read it. */
+export interface MigrationRequest {
+  /** As typed: `orders`, `public.orders`, `"Conversation Message"`. */
+  table: string;
+  scheme: Scheme;
+  /** Leaves to make beyond the newest row (and beyond now, for time). Ignored by hash and list. */
+  ahead: number;
+  /** Leaf-name template, e.g. `{table}_{YYYY}_{MM}`. */
+  leafTemplate: string;
+  /** Retention window, seconds. */
+  keepSeconds: number;
+  /** Name of the index to use as key; null: the primary key, else the first UNIQUE NOT NULL index. */
+  keyIndex: string | null;
+}
+
+/** Bounds as literals ready for FOR VALUES: unquoted text (`2026-01-01 00:00:00+00`, `1000`, `a`). */
+export type LeafBounds =
+  | { kind: "range"; from: string; to: string }
+  | { kind: "hash"; modulus: number; remainder: number }
+  | { kind: "list"; value: string };
+
+export interface Leaf {
+  name: string;
+  bounds: LeafBounds;
+  /** Estimated rows from a sample; null when unknown. */
+  estimatedRows: number | null;
+}
+
+export interface Statement {
+  sql: string;
+  /** Why this statement is there; shown by `plan` as a comment. */
+  note?: string;
+}
+
+/** One index of the new table: built on every leaf, then attached under the parent's. */
+export interface IndexPlan {
+  /** Name in the source today; the parent's index carries it after cutover. */
+  finalName: string;
+  /** Name of the parent's index until cutover. */
+  shadowName: string;
+  /** Name of the source's index after cutover. */
+  retiredName: string;
+  unique: boolean;
+  /** Is this the index that enforces the pair? (key columns + partition column) */
+  isPair: boolean;
+  /**
+   * `index`: CREATE INDEX name ON leaf <tail>. `constraint`: ALTER TABLE leaf ADD CONSTRAINT name <definition>,
+   * whose index has the constraint's name.
+   */
+  build: { kind: "index"; tail: string } | { kind: "constraint"; definition: string };
+  /** Suffix for leaf index names: `<leaf>_<suffix>`, shortened with a hash at 63 bytes. */
+  leafSuffix: string;
+  comment: string | null;
+}
+
+/** Names every phase uses. Unquoted; all in the source's schema unless said. */
+export interface Names {
+  schema: string;
+  source: string;
+  /** The partitioned table until cutover. */
+  shadow: string;
+  /** The old table after cutover. */
+  retired: string;
+  /** The new table after a rollback. */
+  failed: string;
+  /** In schema `partway`. */
+  forwardLog: string;
+  reverseLog: string;
+  forwardFunction: string;
+  reverseFunction: string;
+  /** Trigger names, used on the source (forward) and on the new parent (reverse). */
+  forwardTrigger: string;
+  reverseTrigger: string;
+  forwardTruncateTrigger: string;
+  reverseTruncateTrigger: string;
+}
+
+export interface SequencePlan {
+  column: string;
+  kind: "serial" | "identity";
+  schema: string;
+  /** Name in the source today. */
+  name: string;
+  /** identity: the shadow's sequence name until cutover, and the retired one's after. Same as name for serial. */
+  shadowName: string;
+  retiredName: string;
+}
+
+export interface Refusal {
+  /** Stable identifier, e.g. `unique-without-partition-key`. */
+  code: string;
+  what: string;
+  why: string;
+  /** The exact statement or option that mends it. */
+  remedy: string;
+}
+
+/** Something that will be different for the application afterwards. Never a refusal. */
+export interface Consequence {
+  code: string;
+  what: string;
+  advice: string;
+}
+
+export interface Forecast {
+  seconds: { low: number; high: number };
+  extraDiskBytes: number;
+  walBytes: number;
+  basis: string;
+}
+
+export interface ColumnRef {
+  name: string;
+  type: string;
+}
+
+export interface Plan {
+  version: 1;
+  /** e.g. `orders_3f9a1c`; names the migration everywhere. */
+  id: string;
+  /** Random token by which Partway's own writes are told apart (echo guard). */
+  nonce: string;
+  request: MigrationRequest;
+  source: TableInfo;
+  names: Names;
+  /** Columns of the old key, in order. */
+  key: ColumnRef[];
+  keyIndexName: string;
+  /** The partition column(s). */
+  partitionBy: ColumnRef[];
+  leaves: Leaf[];
+  indexes: IndexPlan[];
+  sequences: SequencePlan[];
+  /** Columns written by copy and apply (all but generated ones), in order. */
+  writable: string[];
+  hasIdentity: boolean;
+  /** The statements of the shadow phase in order: parent, owner, grants, comments, leaves. */
+  shadowDdl: Statement[];
+  refusals: Refusal[];
+  consequences: Consequence[];
+  forecast: Forecast;
+  fingerprint: Fingerprint;
+}
+
+/** Definition of the live side, one line per fact, sorted; compared to find drift. */
+export interface Fingerprint {
+  lines: string[];
+}
+
+/** What plan needs to know of the data itself (read by catalog/survey.ts). */
+export interface Survey {
+  /** Database clock, ISO 8601 UTC. */
+  now: string;
+  /** Smallest and largest partition value as UTC text; null for an empty table, or for hash. */
+  min: string | null;
+  max: string | null;
+  nullRows: boolean;
+  infiniteRows: boolean;
+  /** list: distinct values present (at most 1001). */
+  distinct: string[];
+  /** Sampled partition values (UTC text) and the fraction of the table they stand for. */
+  sample: { values: string[]; fraction: number };
+  /** Exact count is not read; this is reltuples or, when never analysed, a count of the sample scaled up. */
+  rows: number;
+}

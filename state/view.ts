@@ -1,0 +1,61 @@
+/**
+ * What a screen may know: a plain object folded from events. `ui/` imports this file and nothing else.
+ */
+import { PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
+
+export type PhaseStatus = "waiting" | "running" | "done" | "failed";
+
+export interface PhaseView {
+  name: PhaseName | UndoName;
+  status: PhaseStatus;
+  startedAt: string | null;
+  ms: number | null;
+}
+
+export interface RunView {
+  migration: string;
+  table: string;
+  server: string;
+  startedAt: string;
+  phases: PhaseView[];
+  undo: PhaseView | null;
+  paused: boolean;
+  copy: Extract<RunEvent, { event: "copy" }> | null;
+  backup: Extract<RunEvent, { event: "backup" }> | null;
+  index: Extract<RunEvent, { event: "index" }> | null;
+  backlog: Extract<RunEvent, { event: "backlog" }> | null;
+  validation: Extract<RunEvent, { event: "validation" }> | null;
+  lockTry: Extract<RunEvent, { event: "lock-try" }> | null;
+  cutover: Extract<RunEvent, { event: "cutover" }> | null;
+  window: Extract<RunEvent, { event: "window" }> | null;
+  ready: string | null;
+  stopped: Extract<RunEvent, { event: "stopped" }> | null;
+  finished: Extract<RunEvent, { event: "finished" }> | null;
+  /** The newest messages, oldest first, at most 50. */
+  log: { at: string; level: "info" | "warn" | "error"; message: string }[];
+  /** One plain sentence: is the table safe? */
+  safety: string;
+}
+
+/** An empty view of a migration. */
+export function emptyView(facts: { migration: string; table: string; server: string; startedAt: string }): RunView {
+  return {
+    ...facts,
+    phases: PHASES.map((name) => ({ name, status: "waiting", startedAt: null, ms: null })),
+    undo: null,
+    paused: false,
+    copy: null,
+    backup: null,
+    index: null,
+    backlog: null,
+    validation: null,
+    lockTry: null,
+    cutover: null,
+    window: null,
+    ready: null,
+    stopped: null,
+    finished: null,
+    log: [],
+    safety: "The source is untouched; the application is using it.",
+  };
+}
