@@ -1,0 +1,167 @@
+/**
+ * Taking strong locks on a busy table without hurting it (DESIGN 3.6). First SHARE UPDATE EXCLUSIVE, which blocks no
+ * reader or writer and makes autovacuum yield; then, behind a savepoint, the strong locks with a short lock_timeout
+ * AND statement_timeout, tried again with jitter. Nobody's session is ever terminated.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { PartwayError } from "../errors.js";
+import type { Session } from "./session.js";
+import { SQLSTATE, sqlState } from "./sqlstate.js";
+
+export interface Blocker {
+  pid: number;
+  ageSeconds: number;
+  query: string;
+  application: string;
+}
+
+export interface LockTry {
+  purpose: string;
+  attempt: number;
+  outcome: "acquired" | "timeout";
+  timeoutMs: number;
+  waitedMs: number;
+  blockers: Blocker[];
+}
+
+export interface LockRequest {
+  purpose: string;
+  migration: string;
+  /** Quoted table names that get SHARE UPDATE EXCLUSIVE first. */
+  calm: string[];
+  /** Strong locks, in order: the lagging side first, the live side last. */
+  strong: { table: string; mode: "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE" }[];
+  timeoutMs: number;
+  timeoutMaxMs: number;
+  tries: number;
+  signal: AbortSignal;
+  onTry(attempt: LockTry): void;
+}
+
+export const LOCK_SQL = {
+  deadlockTimeout: /*sql*/ `SELECT (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::int::text AS ms`,
+  blockers: /*sql*/ `
+    SELECT a.pid::text AS pid, coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::text AS age,
+           coalesce(left(regexp_replace(a.query, '\\s+', ' ', 'g'), 200), '(hidden: needs pg_read_all_stats)') AS query,
+           coalesce(a.application_name, '') AS application
+      FROM unnest(pg_blocking_pids($1::int)) AS b(pid) JOIN pg_stat_activity a ON a.pid = b.pid
+     ORDER BY a.xact_start`,
+  /** Longest time anybody but `$2` has waited for a lock on one of the tables `$1`. pg_locks.waitstart: PostgreSQL 14. */
+  longestWait: /*sql*/ `
+    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)) * 1000, 0)::text AS ms
+      FROM pg_locks WHERE NOT granted AND relation = ANY ($1::oid[]) AND pid <> $2::int`,
+} as const;
+
+const BlockerRow = z
+  .object({ pid: z.coerce.number(), age: z.coerce.number(), query: z.string(), application: z.string() })
+  .transform((r) => ({ pid: r.pid, ageSeconds: r.age, query: r.query, application: r.application }));
+
+/** Who stands in the way of backend `pid`, oldest transaction first. */
+export function blockersOf(observer: Session, pid: number): Promise<Blocker[]> {
+  return observer.rows(BlockerRow, LOCK_SQL.blockers, [pid]);
+}
+
+/** deadlock_timeout, ms. Autovacuum yields to a waiter only after it. */
+export async function deadlockTimeoutMs(session: Session): Promise<number> {
+  return (await session.one(z.object({ ms: z.coerce.number() }), LOCK_SQL.deadlockTimeout)).ms;
+}
+
+/**
+ * Takes the locks in the READ COMMITTED transaction that `session` has just begun: no statement that takes a
+ * snapshot may come before (DESIGN 3.6). `observer` looks at blockers from outside. Resolves with the number of
+ * tries and the time from the first strong try to success; throws `lock-busy` when the tries are used up, leaving
+ * the rollback to the caller.
+ */
+export async function acquireLocks(
+  session: Session,
+  observer: Session,
+  request: LockRequest,
+  deadlockMs: number,
+): Promise<{ tries: number; waitedMs: number }> {
+  const started = performance.now();
+  let blockers: Blocker[] = [];
+  const giveUp = (tries: number) =>
+    new PartwayError("lock-busy", {
+      what: `the lock for ${request.purpose} could not be had in ${tries} tries${describe(blockers)}`,
+      state: "Nothing was changed, nothing is lost: the run waits and can be resumed.",
+      next: `End or wait for the blocking session, then: partway resume ${request.migration}`,
+    });
+
+  await setLocal(session, "lock_timeout", deadlockMs + 2000);
+  try {
+    for (const table of request.calm) await session.query(`LOCK TABLE ${table} IN SHARE UPDATE EXCLUSIVE MODE`);
+  } catch (error) {
+    if (sqlState(error) !== SQLSTATE.lockNotAvailable) throw error;
+    request.onTry({
+      purpose: request.purpose,
+      attempt: 0,
+      outcome: "timeout",
+      timeoutMs: deadlockMs + 2000,
+      waitedMs: performance.now() - started,
+      blockers,
+    });
+    throw giveUp(1);
+  }
+  let timeoutMs = request.timeoutMs;
+  for (let attempt = 1; attempt <= request.tries; attempt++) {
+    request.signal.throwIfAborted();
+    await session.query("SAVEPOINT locks");
+    await setLocal(session, "lock_timeout", timeoutMs);
+    await setLocal(session, "statement_timeout", timeoutMs);
+    const watch = watchBlockers(observer, session.pid, timeoutMs, (found) => {
+      blockers = found;
+    });
+    try {
+      for (const { table, mode } of request.strong) await session.query(`LOCK TABLE ${table} IN ${mode} MODE`);
+      await setLocal(session, "statement_timeout", 0);
+      const waitedMs = performance.now() - started;
+      request.onTry({ purpose: request.purpose, attempt, outcome: "acquired", timeoutMs, waitedMs, blockers: [] });
+      return { tries: attempt, waitedMs };
+    } catch (error) {
+      const state = sqlState(error);
+      if (state !== SQLSTATE.lockNotAvailable && state !== SQLSTATE.queryCanceled && state !== SQLSTATE.deadlockDetected)
+        throw error;
+      await session.query("ROLLBACK TO SAVEPOINT locks");
+    } finally {
+      await watch.stop();
+    }
+    const waitedMs = performance.now() - started;
+    request.onTry({ purpose: request.purpose, attempt, outcome: "timeout", timeoutMs, waitedMs, blockers });
+    // Long transactions of 50-500 ms never let a flat 100 ms in: grow by a quarter to the stated bound (DESIGN 3.6).
+    timeoutMs = Math.min(Math.ceil(timeoutMs * 1.25), request.timeoutMaxMs);
+    await sleep(timeoutMs * (0.5 + Math.random()), undefined, { signal: request.signal });
+  }
+  throw giveUp(request.tries);
+}
+
+/** SET LOCAL of a millisecond setting; SET takes no snapshot, so it may come before the locks. */
+export async function setLocal(session: Session, setting: "lock_timeout" | "statement_timeout", ms: number): Promise<void> {
+  await session.query(`SET LOCAL ${setting} = ${Math.max(0, Math.round(ms))}`);
+}
+
+/** Asks once, half-way through the timeout, who blocks; asking earlier would name passers-by. */
+function watchBlockers(observer: Session, pid: number, timeoutMs: number, found: (b: Blocker[]) => void) {
+  let pending: Promise<void> = Promise.resolve();
+  const timer = setTimeout(() => {
+    pending = blockersOf(observer, pid).then(found, () => {
+      // The observer is a courtesy: without it the try is reported without names.
+      found([]);
+    });
+  }, timeoutMs / 2);
+  return {
+    async stop() {
+      clearTimeout(timer);
+      await pending;
+    },
+  };
+}
+
+function describe(blockers: Blocker[]): string {
+  const first = blockers[0];
+  if (first === undefined) return "";
+  return `; in the way: ${blockers
+    .slice(0, 3)
+    .map((b) => `pid ${b.pid} (${b.application || "no name"}, open ${b.ageSeconds.toFixed(1)} s): ${b.query.slice(0, 80)}`)
+    .join("; ")}`;
+}

@@ -1,0 +1,37 @@
+/**
+ * Starting the copy again (DESIGN 3.2, 3.4): when rows of the source moved without a log row (VACUUM FULL, CLUSTER,
+ * pg_repack) or the source was truncated, the shadow and its ledger are discarded. The change log stays: a pair too
+ * many is harmless. Only the truncate markers seen now are taken away; a later TRUNCATE writes another.
+ */
+import { PartwayError } from "../errors.js";
+import { literal } from "../pg/quote.js";
+import type { PhaseContext } from "../phases/phase.js";
+import type { Session } from "../pg/session.js";
+import { sidesOf } from "./pairs.js";
+
+/** The statements of a reset, for one transaction. */
+export function resetSql(context: Pick<PhaseContext, "plan">): string[] {
+  const { plan } = context;
+  const { log, lagging } = sidesOf(plan, "forward");
+  const id = literal(plan.id);
+  return [
+    `DELETE FROM ${log} WHERE partway_op = 't'`,
+    `DROP TABLE IF EXISTS ${lagging}`,
+    `DELETE FROM partway.ledger WHERE migration = ${id}`,
+    `UPDATE partway.migration SET generation = generation + 1, shadow_oid = NULL, blocks = NULL, filenode = NULL,
+       validated_at = NULL, phase = 'shadow' WHERE id = ${id}`,
+  ];
+}
+
+/** Discards shadow and ledger, and throws `copy-restart`: the machine goes back to the shadow phase. */
+export async function restartCopy(session: Session, context: PhaseContext, reason: string): Promise<never> {
+  await context.lease.tx(session, async () => {
+    for (const sql of resetSql(context)) await session.query(sql);
+  });
+  context.emit({ event: "copy-restarted", reason });
+  throw new PartwayError("copy-restart", {
+    what: `the copy starts again: ${reason}`,
+    state: "Nothing is lost: the source has every row, and changes are still captured.",
+    next: `partway resume ${context.plan.id}`,
+  });
+}
