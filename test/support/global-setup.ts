@@ -1,0 +1,16 @@
+/** One server for a whole test project; the project's name says which version. */
+import type { TestProject } from "vitest/node";
+import { type RunningServer, type ServerVersion, startServer } from "./server.js";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    server: { superuserUrl: string; version: ServerVersion };
+  }
+}
+
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const version: ServerVersion = project.name === "pg15" ? "15" : "18";
+  const server: RunningServer = await startServer(version);
+  project.provide("server", { superuserUrl: server.superuserUrl, version });
+  return () => server.stop();
+}
