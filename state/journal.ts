@@ -1,0 +1,324 @@
+/**
+ * The journal: what the orchestrator did, where it stands, what it measured (DESIGN 4). One SQLite file; one process
+ * drives a migration and writes, others watch it and write commands. Everything is synchronous and on the disk
+ * (synchronous=FULL) when a method returns. Where it and the target database disagree about data, the database is right.
+ *
+ * `at` is always ISO 8601. Methods throw PartwayError, naming the file: bad-input when the file is not what it should
+ * be, unexpected when a write fails.
+ */
+import type { Database } from "better-sqlite3";
+import type { z } from "zod";
+import { PartwayError } from "../src/errors.js";
+import type { Command, Outcome, RunEvent } from "./events.js";
+import { type JournalMode, readProblem, writeProblem } from "./journal-errors.js";
+import { NOISY, parseEvent } from "./journal-events.js";
+import { journalPath, openDatabase } from "./journal-open.js";
+import { isSameOwner, mayTakeOver } from "./journal-owner.js";
+import * as rows from "./journal-rows.js";
+import { redact, redactedJson, secretFreeJson } from "./journal-secrets.js";
+import { SQL } from "./journal-sql.js";
+
+export type { JournalMode } from "./journal-errors.js";
+export type { MigrationRecord, Owner } from "./journal-rows.js";
+
+type Value = string | number | null;
+type Params = Record<string, Value>;
+type Name = keyof typeof SQL;
+
+/**
+ * Called around each write, for kill tests: `before` its transaction, `inside` after its statements and before the
+ * commit, `after` the commit. `n` counts the writes of this object from 1.
+ */
+export type WriteHook = (write: { n: number; label: string; point: "before" | "inside" | "after" }) => void;
+
+export interface OpenOptions {
+  onWrite?: WriteHook;
+}
+
+export class Journal {
+  /** Absolute path. */
+  readonly file: string;
+  readonly #db: Database;
+  readonly #onWrite: WriteHook | null;
+  #writes = 0;
+
+  private constructor(file: string, db: Database, onWrite: WriteHook | null) {
+    this.file = file;
+    this.#db = db;
+    this.#onWrite = onWrite;
+  }
+
+  /**
+   * Opens the journal. "write" makes it when there is none (file 0600, directory 0700) and brings an older one up to
+   * date; "read" makes nothing and works while another process writes. Errors: bad-input for any file that is not a
+   * sound Partway journal of a version this program knows; such a file is left as it is.
+   */
+  static open(file: string, mode: JournalMode, options: OpenOptions = {}): Journal {
+    const path = journalPath(file);
+    return new Journal(path, openDatabase(path, mode), options.onWrite ?? null);
+  }
+
+  /** Enters a new migration. Errors: bad-input when plan or settings hold a URL with a password, or the id is taken. */
+  create(m: {
+    id: string;
+    server: string;
+    table: string;
+    plan: unknown;
+    settings: unknown;
+    snapshot: unknown;
+    state: string;
+    at: string;
+  }): void {
+    const plan = secretFreeJson("plan", m.plan);
+    const settings = secretFreeJson("settings", m.settings);
+    secretFreeJson("server", m.server);
+    this.#write("create", () => {
+      if (this.#get("migration", { id: m.id }) !== undefined)
+        throw new PartwayError("bad-input", {
+          what: `migration ${m.id} is already in the journal ${this.file}`,
+          state: "Nothing was overwritten.",
+          next: "Run `partway resume` to continue it, or `partway status` to see where it stands.",
+        });
+      const { id, server, table, state, at } = m;
+      this.#run("createMigration", {
+        id,
+        server,
+        table,
+        state,
+        at,
+        plan,
+        settings,
+        snapshot: redactedJson(m.snapshot),
+      });
+    });
+  }
+
+  /** One migration, or null. */
+  migration(id: string): rows.MigrationRecord | null {
+    return this.#maybe(rows.MigrationRow, "migration", { id });
+  }
+
+  /** All migrations, newest first. */
+  migrations(): rows.MigrationRecord[] {
+    return this.#all(rows.MigrationRow, "migrations", {});
+  }
+
+  /** Records that the machine moved: its new state and snapshot and the phase row, in one transaction. */
+  transition(row: {
+    migration: string;
+    from: string;
+    to: string;
+    event: string;
+    snapshot: unknown;
+    outcome: Outcome | null;
+    at: string;
+  }): void {
+    const { migration, from, to, event, outcome, at } = row;
+    this.#write("transition", () => {
+      this.#run("addTransition", { migration, from, to, event, outcome, at });
+      this.#run("moveMigration", { migration, to, outcome, at, snapshot: redactedJson(row.snapshot) });
+    });
+  }
+
+  /** Transitions of a migration, oldest first. */
+  transitions(id: string): rows.TransitionRecord[] {
+    return this.#all(rows.TransitionRow, "transitions", { id });
+  }
+
+  /**
+   * Makes `owner` the one process that drives the migration. A dead process of the same host is taken over; one that
+   * lives, or that runs on another host, is returned instead, unless `force`. Errors: bad-input for an unknown id.
+   */
+  claim(
+    id: string,
+    owner: rows.Owner,
+    options: { force?: boolean } = {},
+  ): { claimed: true } | { claimed: false; owner: rows.Owner } {
+    return this.#write("claim", () => {
+      const found = this.migration(id);
+      if (found === null)
+        throw new PartwayError("bad-input", {
+          what: `the journal ${this.file} has no migration ${id}`,
+          state: "Nothing was touched.",
+          next: "Run `partway status`: it lists the migrations.",
+        });
+      if (found.owner !== null && options.force !== true && !mayTakeOver(found.owner, owner))
+        return { claimed: false, owner: found.owner };
+      if (found.owner === null || !isSameOwner(found.owner, owner))
+        this.#run("setOwner", { id, ...pick(owner) });
+      return { claimed: true };
+    });
+  }
+
+  /** Gives the migration up. Does nothing when `owner` no longer drives it. */
+  release(id: string, owner: rows.Owner): void {
+    this.#write("release", () => this.#run("releaseOwner", { id, ...pick(owner) }));
+  }
+
+  /** Records a committed batch; again for the same batch replaces its row. */
+  batch(id: string, row: rows.BatchRecord): void {
+    const { generation, batch, rows: count, ms, at } = row;
+    this.#write("batch", () => this.#run("addBatch", { id, generation, batch, rows: count, ms, at }));
+  }
+
+  batches(id: string, generation: number): rows.BatchRecord[] {
+    return this.#all(rows.BatchRow, "batches", { id, generation });
+  }
+
+  /** Records a built index; a rebuilt one replaces its row. */
+  indexBuilt(id: string, row: rows.IndexBuildRecord): void {
+    const { leaf, index, ms, at } = row;
+    this.#write("indexBuilt", () => this.#run("addIndexBuild", { id, leaf, index, ms, at }));
+  }
+
+  indexBuilds(id: string): rows.IndexBuildRecord[] {
+    return this.#all(rows.IndexBuildRow, "indexBuilds", { id });
+  }
+
+  validation(id: string, row: rows.ValidationRecord): void {
+    const { direction, result, rows: count, sourceHash, shadowHash, ms, at } = row;
+    this.#write("validation", () =>
+      this.#run("addValidation", { id, direction, result, rows: count, sourceHash, shadowHash, ms, at }),
+    );
+  }
+
+  validations(id: string): rows.ValidationRecord[] {
+    return this.#all(rows.ValidationRow, "validations", { id });
+  }
+
+  cutover(id: string, row: rows.CutoverRecord): void {
+    const { direction, tries, waitedMs, heldMs, longestStallMs, at } = row;
+    this.#write("cutover", () =>
+      this.#run("addCutover", { id, direction, tries, waitedMs, heldMs, longestStallMs, at }),
+    );
+  }
+
+  cutovers(id: string): rows.CutoverRecord[] {
+    return this.#all(rows.CutoverRow, "cutovers", { id });
+  }
+
+  measurement(id: string, row: rows.MeasurementRecord): void {
+    const { name, value, at } = row;
+    this.#write("measurement", () => this.#run("addMeasurement", { id, name, value, at }));
+  }
+
+  measurements(id: string, name: string): rows.MeasurementRecord[] {
+    return this.#all(rows.MeasurementRow, "measurements", { id, name });
+  }
+
+  /** Keeps an event. Of the noisy kinds only the newest is kept, so that the file stays small over a long run. */
+  event(e: RunEvent): void {
+    const { migration, event: kind } = e;
+    this.#write("event", () => {
+      if (NOISY.has(kind)) this.#run("dropEventsOfKind", { migration, kind });
+      this.#run("addEvent", { migration, kind, body: redactedJson(e) });
+    });
+  }
+
+  /** Events after `sinceRowid`, oldest first. A rowid is never used twice, so the last one seen is a safe bookmark. */
+  events(id: string, sinceRowid = 0): { rowid: number; event: RunEvent }[] {
+    return this.#all(rows.EventRow, "events", { id, since: sinceRowid }).map((row) => ({
+      rowid: row.id,
+      event: this.#parsed(`events, row ${row.id}`, () => parseEvent(row.kind, row.body)),
+    }));
+  }
+
+  /** Asks the process that drives the migration for something; gives the rowid to look for the answer under. */
+  command(id: string, name: Command, at: string): number {
+    return this.#write("command", () =>
+      this.#run("addCommand", { id, name: rows.CommandSchema.parse(name), at }),
+    );
+  }
+
+  /** The pending commands, oldest first; each is given out once. Cheap when there are none: it then only reads. */
+  takeCommands(id: string): rows.CommandRecord[] {
+    if (this.#get("pendingCommands", { id }) === undefined) return [];
+    return this.#write("takeCommands", () => {
+      const pending = this.#all(rows.CommandRow, "pendingCommands", { id });
+      this.#run("takePending", { id });
+      return pending;
+    });
+  }
+
+  answer(rowid: number, ok: boolean, message: string, at: string): void {
+    this.#write("answer", () =>
+      this.#run("answerCommand", { rowid, ok: ok ? 1 : 0, message: redact(message), at }),
+    );
+  }
+
+  /** The answer to a command, or null while there is none. */
+  commandAnswer(rowid: number): { ok: boolean; message: string } | null {
+    return this.#maybe(rows.AnswerRow, "commandAnswer", { rowid });
+  }
+
+  /**
+   * Answers "no" with `message` to every command that has no answer: those a dead process left behind. For a process
+   * that has just claimed the migration, so that yesterday's `rollback` is not carried out today.
+   */
+  expireCommands(id: string, message: string, at: string): void {
+    this.#write("expireCommands", () => this.#run("expireCommands", { id, message: redact(message), at }));
+  }
+
+  /** Closes the file. May be called twice. */
+  close(): void {
+    this.#db.close();
+  }
+
+  /** The one way to write: an IMMEDIATE transaction (which waits for another process's write), counted and announced. */
+  #write<T>(label: string, work: () => T): T {
+    if (this.#db.readonly) throw new Error(`the journal ${this.file} was opened for reading: ${label}`);
+    this.#writes += 1;
+    const n = this.#writes;
+    this.#onWrite?.({ n, label, point: "before" });
+    let result: T;
+    try {
+      result = this.#db
+        .transaction(() => {
+          const value = work();
+          this.#onWrite?.({ n, label, point: "inside" });
+          return value;
+        })
+        .immediate();
+    } catch (error) {
+      throw writeProblem(this.file, label, error);
+    }
+    this.#onWrite?.({ n, label, point: "after" });
+    return result;
+  }
+
+  /** Runs a statement and gives the rowid of the row it inserted. Only inside `#write`. */
+  #run(name: Name, params: Params): number {
+    return Number(this.#db.prepare<[Params]>(SQL[name]).run(params).lastInsertRowid);
+  }
+
+  #get(name: Name, params: Params): unknown {
+    return this.#parsed(name, () => this.#db.prepare<[Params]>(SQL[name]).get(params));
+  }
+
+  #maybe<T>(schema: z.ZodType<T>, name: Name, params: Params): T | null {
+    const row = this.#get(name, params);
+    return row === undefined ? null : this.#parsed(name, () => schema.parse(row));
+  }
+
+  #all<T>(schema: z.ZodType<T>, name: Name, params: Params): T[] {
+    return this.#parsed(name, () =>
+      this.#db
+        .prepare<[Params]>(SQL[name])
+        .all(params)
+        .map((row) => schema.parse(row)),
+    );
+  }
+
+  #parsed<T>(where: string, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw readProblem(this.file, where, error);
+    }
+  }
+}
+
+/** Owner as parameters, without anything else the caller's object may carry. */
+function pick(owner: rows.Owner): { pid: number; host: string; startedAt: string } {
+  return { pid: owner.pid, host: owner.host, startedAt: owner.startedAt };
+}
