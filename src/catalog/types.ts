@@ -17,9 +17,13 @@ export interface ColumnInfo {
   equalIsIdentical: boolean;
   /** True when the type has a default btree operator class. */
   hasBtree: boolean;
-  /** True when the type has a default hash operator class. */
+  /** True when the type has a default hash operator class with the extended function hash_record_extended needs. */
   hasHash: boolean;
+  /** False also for a NOT NULL constraint that is NOT VALID (PostgreSQL 18): the column may hold NULLs. */
   notNull: boolean;
+  /** Name of the NOT NULL constraint; present on PostgreSQL 18 and later only. */
+  notNullName?: string;
+  /** Default expression; for a generated column its generation expression. */
   default: string | null;
   identity: "always" | "by default" | null;
   generated: "stored" | "virtual" | null;
@@ -28,6 +32,10 @@ export interface ColumnInfo {
   statistics: number | null;
   /** attoptions, e.g. ["n_distinct=100"]; empty when none. */
   options: string[];
+  /** ALTER COLUMN SET STORAGE, when it differs from the type's. */
+  storage?: "plain" | "external" | "main" | "extended";
+  /** ALTER COLUMN SET COMPRESSION, when set. */
+  compression?: "pglz" | "lz4";
   comment: string | null;
 }
 
@@ -51,16 +59,21 @@ export interface IndexInfo {
   options: string[];
   tablespace: string | null;
   clustered: boolean;
-  constraint: { name: string; kind: "p" | "u" | "x"; deferrable: boolean } | null;
+  /** Present on the index that ALTER TABLE ... REPLICA IDENTITY USING INDEX names. */
+  replicaIdentity?: true;
+  /** `definition`: pg_get_constraintdef, e.g. `UNIQUE (a, b) DEFERRABLE INITIALLY DEFERRED`. */
+  constraint: { name: string; kind: "p" | "u" | "x"; deferrable: boolean; definition?: string } | null;
   comment: string | null;
   sizeBytes: number;
 }
 
 export interface CheckInfo {
   name: string;
+  /** pg_get_constraintdef, with NOT VALID, NO INHERIT and NOT ENFORCED where they apply. */
   definition: string;
   validated: boolean;
   noInherit: boolean;
+  comment?: string;
 }
 
 export interface SequenceInfo {
@@ -72,6 +85,9 @@ export interface SequenceInfo {
   /** Grants on the sequence (identity only; a serial sequence itself moves over). */
   grants: GrantInfo[];
   increment: string;
+  /** Options for `GENERATED ... AS IDENTITY (...)`: `INCREMENT BY 1 MINVALUE 1 MAXVALUE ... START WITH 1 CACHE 1 NO CYCLE`. */
+  definition?: string;
+  comment?: string;
   /** last_value and is_called as text and boolean; null when the role may not read it. */
   lastValue: string | null;
   isCalled: boolean;
@@ -137,7 +153,10 @@ export interface TableInfo {
   kind: string;
   /** pg_class.relpersistence: p, u or t. */
   persistence: string;
+  /** Table access method when it is not heap. */
+  accessMethod?: string;
   owner: string;
+  /** "0" when the relation has no storage (view, partitioned table). */
   filenode: string;
   columns: ColumnInfo[];
   indexes: IndexInfo[];
@@ -163,7 +182,7 @@ export interface TableInfo {
   heapBytes: number;
   toastBytes: number;
   indexBytes: number;
-  /** Every relation name in the table's schema: new names must not collide with them. */
+  /** Every relation and type name in the table's schema: new names must not collide with them. */
   namesInSchema: string[];
   rights: RightsInfo;
 }
