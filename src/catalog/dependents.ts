@@ -4,19 +4,27 @@ import type { Session } from "../pg/session.js";
 import { jsonRows } from "./json.js";
 import type { DependentInfo } from "./types.js";
 
+const KINDS = [
+  "outgoing-foreign-key",
+  "incoming-foreign-key",
+  "trigger",
+  "rule",
+  "view",
+  "materialized-view",
+  "function",
+  "policy",
+  "publication",
+  "extended-statistics",
+  "inheritance-child",
+  "inheritance-parent",
+  "security-label",
+  "extension",
+  "exclusion-constraint",
+  "other",
+] as const satisfies readonly DependentInfo["kind"][];
+
 const dependentRow = z.object({
-  kind: z.enum([
-    ...["outgoing-foreign-key", "incoming-foreign-key", "trigger", "rule", "view", "materialized-view"],
-    ...[
-      "function",
-      "policy",
-      "publication",
-      "extended-statistics",
-      "inheritance-child",
-      "inheritance-parent",
-    ],
-    ...["security-label", "extension", "exclusion-constraint", "other"],
-  ] as [DependentInfo["kind"], ...DependentInfo["kind"][]]),
+  kind: z.enum(KINDS),
   name: z.string(),
   detail: z.string(),
 });
@@ -45,7 +53,8 @@ const CLOSURE = /*sql*/ `
     SELECT 'pg_type'::regclass, t.typarray FROM tree JOIN pg_class c USING (oid) JOIN pg_type t ON t.oid = c.reltype
      WHERE t.typarray <> 0
     UNION ALL
-    SELECT 'pg_class'::regclass, i.indexrelid FROM tree JOIN pg_index i ON i.indrelid = tree.oid
+    SELECT 'pg_class'::regclass, i.indexrelid
+      FROM tree JOIN pg_class c USING (oid) JOIN pg_index i ON i.indrelid IN (c.oid, c.reltoastrelid)
     UNION ALL
     SELECT 'pg_constraint'::regclass, k.oid FROM tree JOIN pg_constraint k ON k.conrelid = tree.oid
     UNION ALL
@@ -127,7 +136,7 @@ const DECLARED = /*sql*/ `
   UNION ALL
   SELECT 'extension', e.extname::text,
          format('%s %s %s', i.type, i.identity, CASE d.deptype WHEN 'e' THEN 'is a member of it' ELSE 'depends on it' END)
-    FROM (SELECT classid, objid FROM own
+    FROM (SELECT classid, objid FROM own WHERE classid <> 'pg_type'::regclass
           UNION ALL
           SELECT 'pg_trigger'::regclass, t.oid FROM tree JOIN pg_trigger t ON t.tgrelid = tree.oid) o
     JOIN pg_depend d ON d.classid = o.classid AND d.objid = o.objid

@@ -49,8 +49,8 @@ const FACTS = /*sql*/ `
   SELECT unnest(ARRAY[
            'owner ' || quote_ident(pg_get_userbyid(c.relowner)),
            'row security ' || CASE WHEN c.relforcerowsecurity THEN 'forced' WHEN c.relrowsecurity THEN 'on' ELSE 'off' END,
-           'replica identity ' || c.relreplident,
-           'persistence ' || c.relpersistence,
+           'replica identity ' || c.relreplident::text,
+           'persistence ' || c.relpersistence::text,
            'partition key ' || CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) ELSE 'none' END])
     FROM pg_class c WHERE c.oid = $1::oid
   UNION ALL
