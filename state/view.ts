@@ -1,5 +1,6 @@
 /**
- * What a screen may know: a plain object folded from events. `ui/` imports this file and nothing else.
+ * What a screen may know: a plain object folded from events (fold.ts). Of everything outside `ui/`, a screen
+ * imports this file and the types of events.ts, nothing else.
  */
 import { PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
 
@@ -37,8 +38,21 @@ export interface RunView {
   safety: string;
 }
 
+/** Where a screen reads the view from: the newest one, and word of every change. */
+export interface ViewSource {
+  /** The newest view; the same object until it changes. */
+  current(): RunView;
+  /** Calls `listener` after every change; gives the function that ends it. */
+  subscribe(listener: () => void): () => void;
+}
+
 /** An empty view of a migration. */
-export function emptyView(facts: { migration: string; table: string; server: string; startedAt: string }): RunView {
+export function emptyView(facts: {
+  migration: string;
+  table: string;
+  server: string;
+  startedAt: string;
+}): RunView {
   return {
     ...facts,
     phases: PHASES.map((name) => ({ name, status: "waiting", startedAt: null, ms: null })),

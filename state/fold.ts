@@ -1,0 +1,179 @@
+/** Folds the events of a run into the view a screen shows. Pure; `createViewStore` is the one holder of state. */
+import { PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
+import { rollbackVerdict, safetyOf } from "./safety.js";
+import type { PhaseView, RunView, ViewSource } from "./view.js";
+
+/** How many messages a view keeps. */
+const LOG_LIMIT = 50;
+
+type Level = RunView["log"][number]["level"];
+type PhaseEvent = Extract<RunEvent, { event: "phase" }>;
+
+/**
+ * The view after one more event. Total over every event kind (checked by the compiler), never throws, never
+ * changes its arguments. Works on a whole stored history and on a stream that starts in the middle of a run.
+ */
+export function fold(view: RunView, event: RunEvent): RunView {
+  const next = step(view, event);
+  return { ...next, safety: safetyOf(next) };
+}
+
+/** A view that listens: `push` folds an event in and tells the subscribers. */
+export function createViewStore(initial: RunView): ViewSource & { push(event: RunEvent): void } {
+  let view = initial;
+  const listeners = new Set<() => void>();
+  return {
+    current: () => view,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+    push(event) {
+      view = fold(view, event);
+      for (const listener of listeners) listener();
+    },
+  };
+}
+
+function step(view: RunView, event: RunEvent): RunView {
+  switch (event.event) {
+    case "phase":
+      return foldPhase(view, event);
+    case "backup":
+      return { ...view, backup: event };
+    case "copy":
+      return { ...view, copy: event };
+    case "copy-restarted":
+      return note(restartCopy(view), event.at, "warn", `The copy starts again: ${event.reason}`);
+    case "index":
+      return { ...view, index: event };
+    case "backlog":
+      return { ...view, backlog: event };
+    case "validation":
+      return foldValidation(view, event);
+    case "difference":
+      return note(
+        view,
+        event.at,
+        "error",
+        `Row ${event.kind} in ${event.leaf}: key ${event.key}, ${event.partition}`,
+      );
+    case "repaired":
+      return note(view, event.at, "warn", `Repaired ${event.keys} keys; validation runs again`);
+    case "leaf-created":
+      return note(view, event.at, "info", `Partition ${event.leaf} made: ${event.reason}`);
+    case "lock-try":
+      return { ...view, lockTry: event };
+    case "cutover":
+      return foldCutover(view, event);
+    case "ready":
+      return note({ ...view, ready: event.message }, event.at, "info", event.message);
+    case "window":
+      return foldWindow(view, event);
+    case "paused":
+      return note({ ...view, paused: true }, event.at, "info", "Paused");
+    case "continued":
+      return note({ ...view, paused: false }, event.at, "info", "Continued");
+    case "stopped":
+      return { ...view, stopped: event, paused: false };
+    case "finished":
+      return foldFinished(view, event);
+    case "log":
+      return note(view, event.at, event.level, event.message);
+    default:
+      return neverReached(event, view);
+  }
+}
+
+/** Compiles only while `step` knows every kind; at run time an event from a newer version changes nothing. */
+function neverReached(_event: never, view: RunView): RunView {
+  return view;
+}
+
+function note(view: RunView, at: string, level: Level, message: string): RunView {
+  return { ...view, log: [...view.log, { at, level, message }].slice(-LOG_LIMIT) };
+}
+
+function isUndo(name: PhaseName | UndoName): name is UndoName {
+  return name === "rollback" || name === "abort";
+}
+
+function foldPhase(view: RunView, event: PhaseEvent): RunView {
+  const next = isUndo(event.phase)
+    ? { ...view, undo: advance(view.undo ?? waiting(event.phase), event) }
+    : { ...view, phases: advanceAmong(view.phases, event) };
+  switch (event.status) {
+    case "started":
+      // A started phase means a run is at work again, whatever an earlier process left behind.
+      return { ...next, ready: null, stopped: null, finished: null, lockTry: null };
+    case "done":
+      return { ...next, lockTry: null, window: event.phase === "drop" ? null : next.window };
+    case "failed":
+      return note(next, event.at, "error", `${event.phase} failed`);
+  }
+}
+
+function waiting(name: PhaseName | UndoName): PhaseView {
+  return { name, status: "waiting", startedAt: null, ms: null };
+}
+
+function advance(phase: PhaseView, event: PhaseEvent): PhaseView {
+  if (event.status === "started") return { ...phase, status: "running", startedAt: event.at, ms: null };
+  return { ...phase, status: event.status, ms: event.ms ?? elapsed(phase.startedAt, event.at) };
+}
+
+/** A phase that starts again makes everything after it unproven: those phases wait once more. */
+function advanceAmong(phases: PhaseView[], event: PhaseEvent): PhaseView[] {
+  const at = phases.findIndex((phase) => phase.name === event.phase);
+  return phases.map((phase, index) => {
+    if (index === at) return advance(phase, event);
+    return event.status === "started" && index > at ? waiting(phase.name) : phase;
+  });
+}
+
+function elapsed(from: string | null, to: string): number | null {
+  if (from === null) return null;
+  const ms = Date.parse(to) - Date.parse(from);
+  return Number.isNaN(ms) ? null : Math.max(0, ms);
+}
+
+/** DESIGN 3.2: a rewrite of the source discards shadow and ledger, so nothing after the shadow counts any more. */
+function restartCopy(view: RunView): RunView {
+  const copyAt = PHASES.indexOf("copy");
+  const phases = view.phases.map((phase, index) => {
+    const running = index === copyAt && phase.status === "running";
+    return index < copyAt || running ? phase : waiting(phase.name);
+  });
+  return { ...view, phases, copy: null, index: null, validation: null, ready: null };
+}
+
+function foldValidation(view: RunView, event: Extract<RunEvent, { event: "validation" }>): RunView {
+  const next = { ...view, validation: event };
+  return event.result === "equal" ? next : note(next, event.at, "error", "Validation found a difference");
+}
+
+function foldCutover(view: RunView, event: Extract<RunEvent, { event: "cutover" }>): RunView {
+  const where = event.direction === "forward" ? "new" : "original";
+  // The backlog counted the other direction, and a window is only there while the new table is live.
+  const next = { ...view, cutover: event, lockTry: null, ready: null, backlog: null, window: null };
+  return note(
+    next,
+    event.at,
+    "info",
+    `The application is on the ${where} table; locks held ${event.heldMs} ms`,
+  );
+}
+
+function foldWindow(view: RunView, event: Extract<RunEvent, { event: "window" }>): RunView {
+  const next = { ...view, window: event };
+  if (view.window === null || view.window.safe === event.safe) return next;
+  return note(next, event.at, event.safe ? "info" : "error", `Verdict: ${rollbackVerdict(event)}`);
+}
+
+function foldFinished(view: RunView, event: Extract<RunEvent, { event: "finished" }>): RunView {
+  const next = { ...view, finished: event, paused: false };
+  const over = event.outcome === "done" || event.outcome === "rolled-back" || event.outcome === "aborted";
+  return over ? { ...next, window: null, ready: null, lockTry: null } : next;
+}

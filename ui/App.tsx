@@ -1,0 +1,113 @@
+/** The screen of a run: everything an operator needs to decide, on one page. */
+import { Box, type Key, useInput, useStdin } from "ink";
+import { useEffect, useRef, useState } from "react";
+import type { Command } from "../state/events.js";
+import type { RunView, ViewSource } from "../state/view.js";
+import { type Controls, IDLE, isOver, type Press, press, settle } from "./controls.js";
+import { wrapWords } from "./format.js";
+import { type Size, useNow, useSize, useView } from "./hooks.js";
+import { Blockers } from "./parts/Blockers.js";
+import { Confirm } from "./parts/Confirm.js";
+import { Facts } from "./parts/Facts.js";
+import { Header, Safety } from "./parts/Header.js";
+import { Help } from "./parts/Help.js";
+import { Keys } from "./parts/Keys.js";
+import { Log } from "./parts/Log.js";
+import { Outcome, outcomeHeight } from "./parts/Outcome.js";
+import { Phases } from "./parts/Phases.js";
+import { Progress } from "./parts/Progress.js";
+import { Ready } from "./parts/Ready.js";
+
+export interface AppProps {
+  source: ViewSource;
+  onCommand(command: Command): void;
+  /** The operator will not wait for a safe stop (second Ctrl-C). */
+  onLeave?: () => void;
+  /** Milliseconds since the epoch; the system's clock unless a test says otherwise. */
+  clock?: () => number;
+}
+
+/** The screen. Reads the view, sends commands, knows nothing else. */
+export function App({ source, onCommand, onLeave, clock = Date.now }: AppProps) {
+  const view = useView(source);
+  const size = useSize();
+  const now = useNow(clock, !isOver(view));
+  const controls = useControls(source, view, onCommand, onLeave);
+  return (
+    <Box flexDirection="column" height={frameHeight(view, size)} width={size.columns} overflow="hidden">
+      <Header view={view} now={now} />
+      <Safety view={view} columns={size.columns} />
+      <Box flexDirection="column" flexGrow={1} flexShrink={1} flexBasis={0} overflow="hidden">
+        <Box marginTop={1} columnGap={2} flexShrink={0}>
+          <Phases view={view} now={now} />
+          <Facts view={view} now={now} />
+        </Box>
+        <Progress view={view} columns={size.columns} />
+        {controls.help || controls.typed !== null ? null : <Blockers view={view} />}
+        <Ready view={view} columns={size.columns} />
+        <Outcome view={view} columns={size.columns} />
+        <Lower view={view} controls={controls} size={size} />
+      </Box>
+      <Keys view={view} controls={controls} />
+    </Box>
+  );
+}
+
+function Lower({ view, controls, size }: { view: RunView; controls: Controls; size: Size }) {
+  const { columns, rows } = size;
+  if (isOver(view)) return <Log view={view} rows={rows} />;
+  if (controls.typed !== null) return <Confirm view={view} typed={controls.typed} columns={columns} />;
+  return controls.help ? <Help /> : <Log view={view} rows={rows} />;
+}
+
+/**
+ * One line less than the terminal: from its full height on, Ink clears the whole terminal and its scrollback at
+ * every frame. The frame left behind at the end is only as tall as it needs to be.
+ */
+function frameHeight(view: RunView, { columns, rows }: Size): number {
+  const most = Math.max(1, rows - 1);
+  if (!isOver(view)) return most;
+  const phases = view.phases.length + (view.undo === null ? 0 : 1);
+  const above = 2 + wrapWords(view.safety, columns).length + 1 + phases + outcomeHeight(view, columns);
+  return Math.min(most, above + (view.log.length === 0 ? 0 : 1 + view.log.length));
+}
+
+/** Keys typed by the operator, and what they have led to so far. */
+function useControls(
+  source: ViewSource,
+  view: RunView,
+  onCommand: (command: Command) => void,
+  onLeave: (() => void) | undefined,
+): Controls {
+  // The ref is the truth: several keys may arrive before React draws again.
+  const latest = useRef(IDLE);
+  const [controls, setControls] = useState(IDLE);
+  const keep = (next: Controls) => {
+    latest.current = next;
+    setControls(next);
+  };
+  useEffect(() => {
+    latest.current = settle(latest.current, view);
+    setControls(latest.current);
+  }, [view]);
+  useInput(
+    (input, key) => {
+      const reaction = press(latest.current, toPress(input, key), source.current());
+      keep(reaction.controls);
+      if (reaction.command !== null) onCommand(reaction.command);
+      if (reaction.leave) onLeave?.();
+    },
+    { isActive: useStdin().isRawModeSupported },
+  );
+  return controls;
+}
+
+function toPress(input: string, key: Key): Press {
+  return {
+    input,
+    ctrl: key.ctrl,
+    escape: key.escape,
+    enter: key.return,
+    erase: key.backspace || key.delete,
+  };
+}

@@ -1,0 +1,102 @@
+/** What is known about the run besides its phases: a label and one line each. Pure. */
+import type { RunEvent } from "../state/events.js";
+import type { RunView } from "../state/view.js";
+import { bytes, count, countdown, millis, moment, oneLine, plural } from "./format.js";
+import type { Tone } from "./theme.js";
+
+export interface Fact {
+  label: string;
+  text: string;
+  tone: Tone;
+}
+
+/** The facts worth a line now, in the order of the run. `now`: milliseconds since the epoch. */
+export function factsOf(view: RunView, now: number): Fact[] {
+  const facts: (Fact | null)[] = [
+    view.cutover === null && view.backup !== null ? backup(view.backup) : null,
+    view.copy === null ? null : copied(view.copy),
+    view.cutover === null && view.index !== null ? indexes(view.index) : null,
+    view.backlog === null ? null : backlog(view.backlog),
+    view.validation === null ? null : validation(view.validation),
+    view.lockTry === null ? null : lockTry(view.lockTry),
+    view.cutover === null ? null : cutover(view.cutover),
+    ...(view.window === null ? [] : window(view.window, now)),
+  ];
+  return facts.filter((fact) => fact !== null);
+}
+
+/** Seconds left of the retention window: as reported, less the time since. */
+export function windowLeft(window: Extract<RunEvent, { event: "window" }>, now: number): number {
+  const since = (now - Date.parse(window.at)) / 1000;
+  return Math.max(0, window.secondsLeft - (Number.isNaN(since) ? 0 : Math.max(0, since)));
+}
+
+type Of<K extends RunEvent["event"]> = Extract<RunEvent, { event: K }>;
+
+function fact(label: string, text: string, tone: Tone = "plain"): Fact {
+  return { label, text, tone };
+}
+
+function backup(event: Of<"backup">): Fact {
+  const rows = event.rows === null ? "" : `, ${plural(event.rows, "row")}`;
+  const state = event.done ? "verified" : "writing";
+  return fact("backup", `${bytes(event.bytes)} by ${event.method}, ${state}${rows}`);
+}
+
+function copied(event: Of<"copy">): Fact {
+  const done = `${count(event.batchesDone)} of ${count(event.batchesTotal)} batches`;
+  return fact("copied", `${plural(event.rowsDone, "row")}, ${done}`);
+}
+
+function indexes(event: Of<"index">): Fact {
+  const [first, ...others] = event.current.map(oneLine);
+  const more = others.length > 0 ? ` and ${others.length} more` : "";
+  const current = first === undefined ? "" : `, now ${first}${more}`;
+  return fact("indexes", `${event.built} of ${event.total} built${current}`);
+}
+
+function backlog(event: Of<"backlog">): Fact {
+  const applied =
+    event.appliedPerSecond === null ? "rate: measuring" : `${count(event.appliedPerSecond)}/s applied`;
+  return fact("change log", `${plural(event.keys, "key")} behind, ${applied}`);
+}
+
+function validation(event: Of<"validation">): Fact {
+  // Pairs in the change log are left out of both sides: they are applied, not compared.
+  const pending = event.excluded === 0 ? "" : `, ${count(event.excluded)} pending`;
+  const equal = event.result === "equal";
+  return fact(
+    "validation",
+    `${equal ? "equal" : "DIFFERENT"}, ${plural(event.rows, "row")}${pending}`,
+    equal ? "good" : "bad",
+  );
+}
+
+function lockTry(event: Of<"lock-try">): Fact {
+  const acquired = event.outcome === "acquired";
+  const result = `${acquired ? "acquired" : "busy"} after ${millis(event.waitedMs)}`;
+  return fact(
+    "lock",
+    `try ${event.attempt}: ${result} (${oneLine(event.purpose)})`,
+    acquired ? "good" : "warn",
+  );
+}
+
+function cutover(event: Of<"cutover">): Fact {
+  const label = event.direction === "forward" ? "cutover" : "swap back";
+  const tries = event.tries === 1 ? "1 try" : `${event.tries} tries`;
+  return fact(label, `held ${millis(event.heldMs)}, worst stall ${millis(event.longestStallMs)}, ${tries}`);
+}
+
+function window(event: Of<"window">, now: number): Fact[] {
+  const left = windowLeft(event, now);
+  const until =
+    left > 0
+      ? `${countdown(left)} left, to ${moment(event.deadline)}`
+      : `over since ${moment(event.deadline)}`;
+  const behind = `${plural(event.keysBehind, "key")} behind`;
+  return [
+    fact("window", until),
+    event.safe ? fact("rollback", `safe, ${behind}`, "good") : fact("rollback", `NOT SAFE, ${behind}`, "bad"),
+  ];
+}

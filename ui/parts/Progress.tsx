@@ -1,0 +1,63 @@
+/** The one bar: rows while copying, builds while indexing. Drawn from exact counts of batches or builds. */
+import { Box } from "ink";
+import type { PhaseName } from "../../state/events.js";
+import type { RunView } from "../../state/view.js";
+import { count, percent, rate, share, timeLeft } from "../format.js";
+import { useTheme } from "../theme.js";
+import { Line, Span } from "./Line.js";
+
+interface Bar {
+  done: number;
+  total: number;
+  text: string;
+}
+
+const WIDEST = 60;
+const NARROWEST = 8;
+
+export function Progress({ view, columns }: { view: RunView; columns: number }) {
+  const { glyphs } = useTheme();
+  const bar = barOf(view);
+  if (bar === null) return null;
+  const share100 = percent(bar.done, bar.total).padStart(4);
+  const room = columns - share100.length - bar.text.length - 3;
+  const width = Math.max(NARROWEST, Math.min(WIDEST, room));
+  const full = Math.floor(share(bar.done, bar.total) * width);
+  return (
+    <Box flexShrink={0} marginTop={1}>
+      <Line>
+        <Span tone="good">{glyphs.full.repeat(full)}</Span>
+        <Span tone="quiet">{glyphs.empty.repeat(width - full)}</Span>
+        <Span tone="strong">{share100}</Span>
+        {`  ${bar.text}`}
+      </Line>
+    </Box>
+  );
+}
+
+/** What the bar measures now; null when nothing under way has a known total. */
+function barOf(view: RunView): Bar | null {
+  if (view.copy !== null && isRunning(view, "copy")) {
+    const { batchesDone, batchesTotal, rowsDone, rowsEstimated, rowsPerSecond, secondsLeft } = view.copy;
+    const rows = `${count(rowsDone)} of ~${count(Math.max(rowsDone, rowsEstimated))} rows`;
+    return {
+      done: batchesDone,
+      total: batchesTotal,
+      text: `${rows}  ${speed(rowsPerSecond, secondsLeft)}`,
+    };
+  }
+  if (view.index !== null && isRunning(view, "index")) {
+    const { built, total, secondsLeft } = view.index;
+    return { done: built, total, text: `${built} of ${total} indexes  ${timeLeft(secondsLeft)}` };
+  }
+  return null;
+}
+
+function isRunning(view: RunView, name: PhaseName): boolean {
+  return view.phases.some((phase) => phase.name === name && phase.status === "running");
+}
+
+function speed(rowsPerSecond: number | null, secondsLeft: number | null): string {
+  if (rowsPerSecond === null && secondsLeft === null) return "rate, time left: measuring";
+  return `${rate(rowsPerSecond, "rows")}  ${timeLeft(secondsLeft)}`;
+}
