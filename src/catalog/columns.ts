@@ -40,21 +40,22 @@ const IDENTICAL_WHEN_EQUAL = new Set(
   ].map((name) => `pg_catalog.${name}`),
 );
 
-/** Does method `am` have a default operator class for scalar type `s`, directly or by binary coercion (GetDefaultOpClass)? */
-const opclassFor = (am: "btree" | "hash") => /*sql*/ `EXISTS (
+/** The extended hash function (support function 2) that hash_record_extended calls. */
+const EXTENDED_HASH = /*sql*/ `AND EXISTS (
+  SELECT FROM pg_amproc ap
+   WHERE ap.amprocfamily = oc.opcfamily AND ap.amproclefttype = oc.opcintype AND ap.amprocrighttype = oc.opcintype
+     AND ap.amprocnum = 2)`;
+
+/** Has scalar type `s` a default operator class, its own or by binary coercion (the rule of GetDefaultOpClass)? */
+const opclassFor = (method: "btree" | "hash") => /*sql*/ `EXISTS (
   SELECT FROM pg_opclass oc
-    JOIN pg_am am ON am.oid = oc.opcmethod AND am.amname = '${am}'
+    JOIN pg_am am ON am.oid = oc.opcmethod AND am.amname = '${method}'
    WHERE oc.opcdefault
      AND (oc.opcintype = s.oid
           OR (s.typtype = 'e' AND oc.opcintype = 'anyenum'::regtype)
           OR EXISTS (SELECT FROM pg_cast ca WHERE ca.castsource = s.oid AND ca.casttarget = oc.opcintype
-                        AND ca.castmethod = 'b' AND ca.castcontext = 'i'))${
-                          am === "hash"
-                            ? /*sql*/ `
-     AND EXISTS (SELECT FROM pg_amproc ap WHERE ap.amprocfamily = oc.opcfamily AND ap.amproclefttype = oc.opcintype
-                    AND ap.amprocrighttype = oc.opcintype AND ap.amprocnum = 2)`
-                            : ""
-                        })`;
+                        AND ca.castmethod = 'b' AND ca.castcontext = 'i'))
+     ${method === "hash" ? EXTENDED_HASH : ""})`;
 
 /**
  * `domains` walks each column's type down to its base type; `parts` walks on into arrays, ranges and composites,

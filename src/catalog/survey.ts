@@ -15,7 +15,7 @@ const DISTINCT_LIMIT = 1001;
 const TIME_TYPES = new Set(["pg_catalog.date", "pg_catalog.timestamp", "pg_catalog.timestamptz"]);
 const INTEGER_TYPES = new Set(["pg_catalog.int2", "pg_catalog.int4", "pg_catalog.int8"]);
 
-/** The largest block of facts that one pass, or a few index probes, can give. */
+/** How far the partition column reaches, and whether some rows have no place in a range. */
 interface Reach {
   min: string | null;
   max: string | null;

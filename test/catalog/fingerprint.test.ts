@@ -138,7 +138,11 @@ test.each<[string, string, string[]]>([
   ],
   ["row security", `${T} ENABLE ROW LEVEL SECURITY`, ["- row security off", "+ row security on"]],
   ["replica identity", `${T} REPLICA IDENTITY FULL`, ["- replica identity d", "+ replica identity f"]],
-  ["persistence", `CREATE PUBLICATION pb FOR TABLE public."My orders"`, ["+ publication pb: for the table"]],
+  [
+    "a publication",
+    `CREATE PUBLICATION pb FOR TABLE public."My orders"`,
+    ["+ publication pb: for the table"],
+  ],
 ])("%s changed during the run would go unnoticed", async (_, sql, expected) => {
   expect(await changes(sql)).toEqual([...expected].sort((a, b) => (a.slice(2) < b.slice(2) ? -1 : 1)));
 });
