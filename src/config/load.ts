@@ -1,0 +1,112 @@
+/** Finds and reads `partway.config.*` (js, ts, mjs, json, jsonc, json5, yaml, toml) with c12. */
+import { isAbsolute, resolve } from "node:path";
+import { loadConfig as loadWithC12 } from "c12";
+import type { z } from "zod";
+import { badInput, messageOf } from "../errors.js";
+import { type Config, configSchema, type TableConfig } from "./schema.js";
+import { parseTableName, sameTable } from "./table-name.js";
+
+export interface LoadedConfig {
+  config: Config;
+  /** The file that was read; null when there is none, which is fine. */
+  file: string | null;
+}
+
+/**
+ * The configuration in `cwd`, or in the file the operator named. Only that one file counts: no rc files, no
+ * package.json, no .env, no NODE_ENV overlay and nothing downloaded, so what a run does can be read in one place.
+ * Errors: bad-input naming the file and the key.
+ */
+export async function loadConfig(options: { cwd: string; file?: string }): Promise<LoadedConfig> {
+  const named = options.file === undefined ? undefined : absolute(options.cwd, options.file);
+  const loaded = await read(options.cwd, named);
+  if (loaded.file === null) {
+    if (named === undefined) return { config: configSchema.parse({}), file: null };
+    throw badInput(`there is no configuration file ${named}`, "Check --config, or leave it out.");
+  }
+  const parsed = configSchema.safeParse(loaded.content);
+  if (!parsed.success) throw malformed(loaded.file, parsed.error);
+  checkTableNames(loaded.file, parsed.data);
+  return { config: parsed.data, file: loaded.file };
+}
+
+/** What the file says about one table (named as typed), its own entry over the settings for all. */
+export function configFor(config: Config, table: string): TableConfig {
+  const { tables, ...common } = config;
+  const entry = Object.entries(tables).find(([name]) => sameTable(name, table))?.[1] ?? {};
+  return { ...common, ...entry };
+}
+
+async function read(
+  cwd: string,
+  file: string | undefined,
+): Promise<{ content: unknown; file: string | null }> {
+  let found: string | null = null;
+  try {
+    // The object is kept as it was written: c12's default merger would drop null values without a word.
+    let content: unknown = null;
+    const result = await loadWithC12({
+      name: "partway",
+      cwd,
+      ...(file === undefined ? {} : { configFile: file }),
+      rcFile: false,
+      globalRc: false,
+      packageJson: false,
+      dotenv: false,
+      extend: false,
+      giget: false,
+      envName: false,
+      merger: (...sources) => {
+        content = sources.find((source) => source !== null && source !== undefined) ?? {};
+        return {};
+      },
+    });
+    found = result._configFile ?? null;
+    return { content: Array.isArray(result.config) ? result.config : content, file: found };
+  } catch (error) {
+    throw badInput(
+      `cannot read the configuration ${file ?? `partway.config.* in ${cwd}`}: ${messageOf(error)}`,
+      "Mend the file, or name another with --config.",
+      error,
+    );
+  }
+}
+
+function malformed(file: string, error: z.ZodError): Error {
+  const problems = error.issues.map((issue) => {
+    const path = issue.path.map(String);
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.map((key) => `${[...path, key].join(".")}: there is no such key`).join("; ");
+    return `${path.join(".") || "the whole file"}: ${issue.message}`;
+  });
+  const known = Object.keys(configSchema.shape).join(", ");
+  return badInput(
+    `${file}: ${problems.join("; ")}`,
+    `Mend the file. Keys at the top: ${known}; see README.md, Configuration.`,
+  );
+}
+
+function checkTableNames(file: string, config: Config): void {
+  const names = Object.keys(config.tables);
+  for (const [at, name] of names.entries()) {
+    try {
+      parseTableName(name);
+    } catch (error) {
+      throw badInput(
+        `${file}: tables.${name}: ${messageOf(error)}`,
+        "Write table, schema.table or a quoted name.",
+        error,
+      );
+    }
+    const twin = names.slice(0, at).find((other) => sameTable(other, name));
+    if (twin !== undefined)
+      throw badInput(
+        `${file}: tables.${twin} and tables.${name} are the same table`,
+        "Keep one of the two entries.",
+      );
+  }
+}
+
+function absolute(cwd: string, file: string): string {
+  return isAbsolute(file) ? file : resolve(cwd, file);
+}

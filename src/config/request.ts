@@ -1,0 +1,177 @@
+/** From options as typed to a MigrationRequest and run settings: every mistake is named before a server is asked. */
+import { badInput } from "../errors.js";
+import type { Settings } from "../phases/phase.js";
+import type { Interval, MigrationRequest, Scheme } from "../plan/types.js";
+import { parseDuration, parseMilliseconds } from "./duration.js";
+import { parseTableName } from "./table-name.js";
+import { checkTemplate, defaultTemplate } from "./template.js";
+
+/** As typed on the command line, merged over the configuration file. */
+export interface RawOptions {
+  by?: string | undefined;
+  every?: string | undefined;
+  step?: string | undefined;
+  hash?: string | undefined;
+  /** Comma-separated; a value with a comma in double quotes. */
+  list?: string | undefined;
+  ahead?: string | undefined;
+  leaf?: string | undefined;
+  keep?: string | undefined;
+  key?: string | undefined;
+}
+
+export interface RawSettings {
+  workers?: string | undefined;
+  batchBlocks?: string | undefined;
+  lockTimeout?: string | undefined;
+  lockTimeoutMax?: string | undefined;
+  lockTries?: string | undefined;
+  holdBudget?: string | undefined;
+  /** A directory; false: no backup. */
+  backup?: string | false | undefined;
+  repair?: boolean | undefined;
+  /** Only ever true because the operator typed the table's name. */
+  forceDrop?: boolean | undefined;
+}
+
+const INTERVALS = ["hour", "day", "week", "month", "quarter", "year"] as const satisfies readonly Interval[];
+
+/** Leaves beyond the newest one when --ahead is left out: each about as long as the documents of FEATURES F1 ask. */
+const AHEAD: Record<Interval | "step", number> = {
+  hour: 72,
+  day: 30,
+  week: 12,
+  month: 6,
+  quarter: 4,
+  year: 2,
+  step: 4,
+};
+
+const KEEP = "24h";
+
+/** Options in `over` that are given win over `under`; those left out do not. */
+export function mergeOptions<T extends object>(under: T, over: Partial<T>): T {
+  const given = Object.entries(over).filter(([, value]) => value !== undefined);
+  return { ...under, ...Object.fromEntries(given) };
+}
+
+/** What the operator asks for. Errors: bad-input naming the option. */
+export function parseRequest(table: string, options: RawOptions): MigrationRequest {
+  parseTableName(table);
+  const scheme = parseScheme(options);
+  const leafTemplate = options.leaf ?? defaultTemplate(scheme);
+  checkTemplate(leafTemplate, scheme);
+  return {
+    table,
+    scheme,
+    ahead: parseAhead(options.ahead, scheme),
+    leafTemplate,
+    keepSeconds: parseDuration(options.keep ?? KEEP, "--keep"),
+    keyIndex: options.key === undefined ? null : unquote(options.key),
+  };
+}
+
+/** Run settings with the defaults of DESIGN 3.2 and 3.6. Errors: bad-input naming the option. */
+export function parseSettings(raw: RawSettings): Settings {
+  const lockTimeoutMs = parseMilliseconds(raw.lockTimeout ?? "100ms", "--lock-timeout");
+  const lockTimeoutMaxMs = parseMilliseconds(
+    raw.lockTimeoutMax ?? `${Math.max(1000, lockTimeoutMs)}ms`,
+    "--lock-timeout-max",
+  );
+  if (lockTimeoutMaxMs < lockTimeoutMs)
+    throw badInput("--lock-timeout-max is shorter than --lock-timeout", "Raise the one or lower the other.");
+  return {
+    workers: whole(raw.workers ?? "2", "--workers", 1, 64),
+    batchBlocks: whole(raw.batchBlocks ?? "8192", "--batch-blocks", 16, 1_048_576),
+    lockTimeoutMs,
+    lockTimeoutMaxMs,
+    lockTries: whole(raw.lockTries ?? "30", "--lock-tries", 1, 100_000),
+    holdBudgetMs: parseMilliseconds(raw.holdBudget ?? "1s", "--hold-budget"),
+    backupDir: raw.backup === undefined || raw.backup === false ? null : raw.backup,
+    repair: raw.repair ?? false,
+    forceDrop: raw.forceDrop ?? false,
+  };
+}
+
+function parseScheme(options: RawOptions): Scheme {
+  const given = (["every", "step", "hash", "list"] as const).filter((name) => options[name] !== undefined);
+  if (options.by === undefined || options.by.trim() === "")
+    throw badInput(
+      "no partition column is given",
+      "Add --by <column>, for example --by created_at --every month.",
+    );
+  if (given.length !== 1)
+    throw badInput(
+      given.length === 0
+        ? "it is not said how to cut the table"
+        : `${given.map((name) => `--${name}`).join(" and ")} exclude each other`,
+      "Give exactly one of --every <interval>, --step <number>, --hash <number of leaves>, --list <values>.",
+    );
+  const column = unquote(options.by);
+  if (options.every !== undefined) return { kind: "range-time", column, every: parseInterval(options.every) };
+  if (options.step !== undefined) return { kind: "range-int", column, step: parseStep(options.step) };
+  if (options.hash !== undefined)
+    return { kind: "hash", column, modulus: whole(options.hash, "--hash", 2, 1024) };
+  return { kind: "list", column, values: parseList(options.list ?? "") };
+}
+
+function parseInterval(text: string): Interval {
+  const interval = INTERVALS.find((name) => name === text.trim().toLowerCase());
+  if (interval === undefined)
+    throw badInput(`--every: "${text}" is not an interval`, `Choose one of ${INTERVALS.join(", ")}.`);
+  return interval;
+}
+
+function parseStep(text: string): string {
+  const digits = text.trim().replaceAll("_", "");
+  if (!/^\d{1,18}$/.test(digits) || BigInt(digits) === 0n)
+    throw badInput(
+      `--step: "${text}" is not a whole number above zero`,
+      "For example --step 1000000 or --step 1_000_000.",
+    );
+  return BigInt(digits).toString();
+}
+
+/** One line of CSV: `a,b,"c,d"`. */
+function parseList(text: string): string[] {
+  const values: string[] = [];
+  let rest = text;
+  for (;;) {
+    const match = /^\s*(?:"((?:[^"]|"")*)"|([^",]*?))\s*(,|$)/.exec(rest);
+    if (match === null)
+      throw badInput(`--list: cannot read ${text}`, `Write --list 'eu,us,"a value, with a comma"'.`);
+    if (match[1] === undefined && match[2] === "")
+      throw badInput(
+        `--list: a value is empty in "${text}"`,
+        `Remove the comma, or write "" for the empty text.`,
+      );
+    values.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? "");
+    rest = rest.slice(match[0].length);
+    if (match[3] !== ",") break;
+  }
+  const twice = values.find((value, at) => values.indexOf(value) !== at);
+  if (twice !== undefined) throw badInput(`--list: "${twice}" is given twice`, "Give each value once.");
+  return values;
+}
+
+function parseAhead(text: string | undefined, scheme: Scheme): number {
+  if (scheme.kind === "hash" || scheme.kind === "list") return 0;
+  if (text !== undefined) return whole(text, "--ahead", 0, 1000);
+  return AHEAD[scheme.kind === "range-time" ? scheme.every : "step"];
+}
+
+function whole(text: string, option: string, least: number, most: number): number {
+  const value = /^\d{1,9}$/.test(text.trim()) ? Number(text.trim()) : Number.NaN;
+  if (!(value >= least && value <= most))
+    throw badInput(
+      `${option}: "${text}" is not a whole number from ${least} to ${most}`,
+      `For example ${option} ${Math.max(least, Math.min(most, 4))}.`,
+    );
+  return value;
+}
+
+/** `"createdAt"` typed with its quotes means createdAt. */
+function unquote(text: string): string {
+  const match = /^"((?:[^"]|"")+)"$/.exec(text.trim());
+  return match?.[1] === undefined ? text.trim() : match[1].replaceAll('""', '"');
+}

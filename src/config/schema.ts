@@ -1,0 +1,56 @@
+/** What a configuration file may say. Strict: an unknown key is a mistake, not a wish. */
+import { z } from "zod";
+
+/** Numbers are welcome where a number is meant; everything is handed on as text, as if typed on the command line. */
+const number = z.union([z.int().nonnegative(), z.string()]).transform(String);
+
+/** The scheme and everything else that `partway plan` and `partway run` take about one table. */
+const requestShape = {
+  by: z.string().optional(),
+  every: z.string().optional(),
+  step: number.optional(),
+  hash: number.optional(),
+  list: z
+    .union([z.array(z.union([z.string(), z.number(), z.boolean()])), z.string()])
+    .transform(listText)
+    .optional(),
+  ahead: number.optional(),
+  leaf: z.string().optional(),
+  keep: z.string().optional(),
+  key: z.string().optional(),
+};
+
+const settingsShape = {
+  workers: number.optional(),
+  batchBlocks: number.optional(),
+  lockTimeout: z.string().optional(),
+  lockTimeoutMax: z.string().optional(),
+  lockTries: number.optional(),
+  holdBudget: z.string().optional(),
+  /** A directory, or false for none. */
+  backup: z.union([z.string(), z.literal(false)]).optional(),
+  repair: z.boolean().optional(),
+};
+
+export const tableConfigSchema = z.strictObject({ ...requestShape, ...settingsShape });
+
+/** `partway.config.*`: settings for every table, and per table under `tables`, which win. */
+export const configSchema = z.strictObject({
+  ...settingsShape,
+  keep: z.string().optional(),
+  tables: z.record(z.string(), tableConfigSchema).default({}),
+});
+
+export type TableConfig = z.output<typeof tableConfigSchema>;
+export type Config = z.output<typeof configSchema>;
+/** For `satisfies PartwayConfig` in a TypeScript configuration file. */
+export type PartwayConfig = z.input<typeof configSchema>;
+
+/** Values to the text that `--list` takes: comma-separated, quoted where a value holds a comma or a quote. */
+function listText(values: string | (string | number | boolean)[]): string {
+  if (typeof values === "string") return values;
+  return values
+    .map(String)
+    .map((value) => (/[",]|^\s|\s$|^$/.test(value) ? `"${value.replaceAll('"', '""')}"` : value))
+    .join(",");
+}

@@ -1,0 +1,130 @@
+/** What will be different for the application afterwards: said at plan, so that nothing surprises later (FEATURES N4). */
+import type { ColumnInfo, IndexInfo, TableInfo } from "../catalog/types.js";
+import { identList } from "../pg/quote.js";
+import type { Consequence, Leaf, MigrationRequest } from "./types.js";
+
+interface Facts {
+  table: TableInfo;
+  request: MigrationRequest;
+  column: ColumnInfo;
+  key: IndexInfo;
+  leaves: readonly Leaf[];
+}
+
+/** In order of weight. Empty for a table that has no key or no partition column: it is refused anyway. */
+export function consequencesOf(facts: Facts): Consequence[] {
+  return [
+    ...lostUniqueness(facts),
+    ...becomesNotNull(facts),
+    ...prunes(facts),
+    ...runsOut(facts),
+    snapshots(),
+    ...concurrently(facts),
+    ...clusterMark(facts),
+    ...grantors(facts),
+  ];
+}
+
+/** The key indexes that lose their meaning alone: the chosen key and the primary key. */
+function lostUniqueness({ table, column, key }: Facts): Consequence[] {
+  return table.indexes
+    .filter((index) => index.name === key.name || index.primary)
+    .filter((index) => !index.columns.includes(column.name))
+    .map((index) => {
+      const columns = index.columns.filter((name) => name !== null);
+      const [before, after] = [identList(columns), identList([...columns, column.name])];
+      return {
+        code: "key-alone-not-unique",
+        what: `(${before}) alone will no longer be unique: the new table enforces (${after}).`,
+        advice:
+          `INSERT ... ON CONFLICT (${before}) and ON CONFLICT ON CONSTRAINT "${index.name}" with the old columns in mind will fail or no longer match: ` +
+          `write ON CONFLICT (${after}). No foreign key can reference (${before}). Take ids from a sequence or a uuid, which do not repeat.`,
+      };
+    });
+}
+
+function becomesNotNull({ column }: Facts): Consequence[] {
+  if (column.notNull) return [];
+  return [
+    {
+      code: "partition-column-not-null",
+      what: `Column ${column.name} becomes NOT NULL.`,
+      advice: `An INSERT without it will fail after cutover; one that leaves it NULL during the migration stops the run. Forbid it now: ALTER TABLE ... ALTER COLUMN "${column.name}" SET NOT NULL.`,
+    },
+  ];
+}
+
+function prunes({ column, leaves }: Facts): Consequence[] {
+  return [
+    {
+      code: "queries-without-partition-column",
+      what: `Queries that do not say ${column.name} in WHERE probe every leaf (${leaves.length} now).`,
+      advice: `Look-ups by key alone become slower with each leaf; add ${column.name} to them where the application knows it.`,
+    },
+  ];
+}
+
+function runsOut({ request, column, leaves }: Facts): Consequence[] {
+  const { scheme } = request;
+  if (scheme.kind === "hash") return [];
+  const last = leaves.at(-1)?.bounds;
+  const end = last?.kind === "range" ? last.to : null;
+  return [
+    {
+      code: "rows-outside-leaves",
+      what:
+        end === null
+          ? `A row whose ${column.name} is not in the list will be rejected (23514: no partition of relation found for row).`
+          : `Rows with ${column.name} from ${end} on, or before the oldest leaf, will be rejected (23514: no partition of relation found for row).`,
+      advice:
+        end === null
+          ? "Create a leaf for a new value before it is first used."
+          : `${request.ahead} leaves are made ahead; have new ones created ahead on a schedule, well before ${end}.`,
+    },
+  ];
+}
+
+function snapshots(): Consequence {
+  return {
+    code: "snapshots-across-cutover",
+    what: "A REPEATABLE READ or SERIALIZABLE transaction that spans cutover or rollback sees the other table as of its snapshot: an UPDATE in it may touch 0 rows.",
+    advice: "Keep such transactions short around cutover, and retry those that update nothing.",
+  };
+}
+
+function concurrently({ table }: Facts): Consequence[] {
+  return [
+    {
+      code: "no-concurrent-index-on-parent",
+      what: "CREATE INDEX CONCURRENTLY does not work on the partitioned table itself.",
+      advice: `For a new index: CREATE INDEX ... ON ONLY ${table.name}, CREATE INDEX CONCURRENTLY on each leaf, then ALTER INDEX ... ATTACH PARTITION.`,
+    },
+  ];
+}
+
+function clusterMark({ table }: Facts): Consequence[] {
+  const marked = table.indexes.find((index) => index.clustered);
+  if (marked === undefined) return [];
+  return [
+    {
+      code: "cluster-mark-lost",
+      what: `The table is marked to be clustered on ${marked.name}; a partitioned table has no such mark.`,
+      advice: "CLUSTER a leaf by naming the leaf and its index.",
+    },
+  ];
+}
+
+function grantors({ table }: Facts): Consequence[] {
+  const others = [...(table.grants ?? []), ...table.columnGrants].filter(
+    (grant) => grant.grantor !== table.owner,
+  );
+  if (others.length === 0) return [];
+  return [
+    {
+      code: "grantor-changed",
+      what: `Rights that others than the owner gave (${[...new Set(others.map((grant) => grant.grantor))].join(", ")}) will be recorded as given by ${table.owner}.`,
+      advice:
+        "The rights are the same; REVOKE ... CASCADE from the former grantor no longer takes them away.",
+    },
+  ];
+}
