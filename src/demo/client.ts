@@ -191,6 +191,7 @@ export class WriterClient {
   }
 
   async #resolve(change: Change): Promise<void> {
+    // Of a statement whose answer never came the new row is unknown, so for its keys any row found is taken as its work.
     const asked = [...new Set([...change.rows.keys(), ...change.intended])];
     if (asked.length === 0 && change.mark === null) return;
     const now = await this.#ask(asked, change.mark);

@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, chown, cp, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { chown, cp, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -166,7 +166,6 @@ async function reachable(installed: string, root: string, runAs: RunAs): Promise
     if (runAs.uid === undefined || !(error instanceof Error && "code" in error && error.code === "EACCES"))
       throw error;
     await cp(dirname(installed), join(root, "native"), { recursive: true, verbatimSymlinks: true });
-    await chmod(root, 0o755);
     return join(root, "native", "bin");
   }
 }
@@ -184,13 +183,15 @@ async function initialise(place: Place, password: string): Promise<void> {
   if (how !== "exit code 0") throw await notStarted(place, `initdb ended with ${how}`);
 }
 
-/** The port is chosen free, but may be taken before the server has it: then another one. */
+/** The port is chosen free, but may be taken before the server has it: then, and only then, another one. */
 async function startOnFreePort(place: Place, flags: readonly string[]): Promise<number> {
-  for (let attempt = 0; attempt < PORT_TRIES; attempt++) {
+  for (let attempt = 1; ; attempt++) {
     const port = await freePort();
     if (await startPostgres(place, port, flags)) return port;
+    const log = await readFile(place.logFile, "utf8");
+    if (attempt === PORT_TRIES || !log.includes("could not create any TCP/IP sockets"))
+      throw await notStarted(place, "it ended while starting");
   }
-  throw await notStarted(place, `it ended ${PORT_TRIES} times while starting`);
 }
 
 /** True when the server accepts connections, false when it ended instead. postmaster.pid is what pg_ctl looks at. */

@@ -8,6 +8,7 @@ import {
 } from "../../src/demo/writer.js";
 import type { Session } from "../../src/pg/session.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
+import { startProxy } from "../support/proxy.js";
 import { type RunningServer, startOwnServer } from "../support/server.js";
 
 const table = { schema: "shop", name: "Odd orders" };
@@ -168,6 +169,44 @@ test("connections cut in the middle of a commit would make the ledger guess", as
   expect(Object.values(report.retries).reduce((a, b) => a + b, 0)).toBeGreaterThan(10);
   expect(await compareWithLedger(session, table, report)).toEqual(EXACT);
 });
+
+test.each(["answer-lost", "statement-lost"] as const)(
+  "a COMMIT with its %s would make the ledger guess",
+  async (fault) => {
+    await createOrders(session, { ...table, rows: 2_000, months: 3 });
+    const proxy = await startProxy(db.ownerUrl);
+    try {
+      writer = await startWriter({
+        url: proxy.url(db.ownerUrl),
+        table,
+        clients: 3,
+        statementsPerSecond: 0,
+        seed: 17,
+      });
+      // COMMIT of transactions, then single statements that are their own transaction.
+      for (const text of [
+        "COMMIT",
+        "INSERT INTO",
+        "DELETE FROM",
+        "SET status = $3",
+        "generate_series",
+        "SET id = ",
+      ]) {
+        const before = proxy.happened();
+        proxy.fail(fault, text, 4);
+        await expect.poll(() => proxy.happened(), { timeout: 60_000, interval: 5 }).toBe(before + 4);
+      }
+      await until(writer.stats().statements + 200);
+      const report = await writer.stop();
+      expect(report.errors).toEqual([]);
+      expect(report.retries).toMatchObject({ CONNECTION: expect.any(Number) });
+      expect(await compareWithLedger(session, table, report)).toEqual(EXACT);
+    } finally {
+      await writer?.stop();
+      await proxy.stop();
+    }
+  },
+);
 
 test("a crashed server would make the ledger guess", async () => {
   const server: RunningServer = await startOwnServer(db.version);
