@@ -42,7 +42,9 @@ export async function demo(options: DemoOptions): Promise<number> {
   const { say } = options;
   const dir = await mkdtemp(join(tmpdir(), "partway-demo-"));
   say("starting an embedded PostgreSQL ...");
-  const server = await startEmbedded(options.packageName === undefined ? {} : { packageName: options.packageName });
+  const server = await startEmbedded(
+    options.packageName === undefined ? {} : { packageName: options.packageName },
+  );
   const interrupted = new AbortController();
   const onSignal = () => interrupted.abort(new Error("interrupted"));
   process.once("SIGINT", onSignal);
@@ -57,7 +59,12 @@ export async function demo(options: DemoOptions): Promise<number> {
   }
 }
 
-async function onServer(server: EmbeddedServer, dir: string, options: DemoOptions, signal: AbortSignal): Promise<number> {
+async function onServer(
+  server: EmbeddedServer,
+  dir: string,
+  options: DemoOptions,
+  signal: AbortSignal,
+): Promise<number> {
   const { say, rows } = options;
   const url = server.superuserUrl;
   const session = await Session.open(await resolveTarget({ url }, {}));
@@ -65,7 +72,13 @@ async function onServer(server: EmbeddedServer, dir: string, options: DemoOption
     say(`making ${TABLE.name} with ${rows.toLocaleString("en-US")} rows ...`);
     await createOrders(session, { ...TABLE, rows, months: 24 });
     say("starting the application: 4 clients, about 500 statements a second");
-    const writer = await startWriter({ url, table: TABLE, clients: 4, statementsPerSecond: 500, seed: Date.now() % 100_000 });
+    const writer = await startWriter({
+      url,
+      table: TABLE,
+      clients: 4,
+      statementsPerSecond: 500,
+      seed: Date.now() % 100_000,
+    });
     try {
       return await migrate({ url, dir, writer, session, options, signal });
     } finally {
@@ -93,7 +106,11 @@ async function migrate(scene: Scene): Promise<number> {
   const first = partway(scene, ["run", "orders", ...how, "--workers", "2", "--batch-blocks", "512"]);
   if (options.interrupt) {
     const killed = await first.killAt((e) => e["event"] === "copy" && Number(e["batchesDone"]) > 0);
-    say(killed ? "\n*** SIGKILL in the middle of the copy ***\n" : "\n*** the copy was over before the kill ***\n");
+    say(
+      killed
+        ? "\n*** SIGKILL in the middle of the copy ***\n"
+        : "\n*** the copy was over before the kill ***\n",
+    );
     if (killed) say("$ partway resume");
     const second = killed ? await partway(scene, ["resume", "--no-hold"]).ended : await first.ended;
     if (second.code !== EXIT.done) return failed(say, second.code);
@@ -163,10 +180,14 @@ function partway(scene: Scene, args: string[]): Child {
   const source = fileURLToPath(new URL("../cli.ts", import.meta.url));
   const fromSource = import.meta.url.endsWith(".ts");
   const node = fromSource ? ["--import", createRequire(import.meta.url).resolve("tsx"), source] : [self];
-  const child: ChildProcess = spawn(process.execPath, [...node, ...args, "--json", "--state", join(dir, "state")], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, DATABASE_URL: url },
-  });
+  const child: ChildProcess = spawn(
+    process.execPath,
+    [...node, ...args, "--json", "--state", join(dir, "state")],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, DATABASE_URL: url },
+    },
+  );
   let kill: ((event: Record<string, unknown>) => boolean) | null = null;
   let killed = false;
   const onSignal = () => child.kill("SIGKILL");
@@ -203,7 +224,8 @@ function tell(event: Record<string, unknown>, say: (line: string) => void): void
   const text = (name: string) => String(event[name] ?? "");
   switch (event["event"]) {
     case "phase":
-      if (event["status"] === "done") say(`  ${text("phase").padEnd(9)} done in ${Math.round(Number(event["ms"]))} ms`);
+      if (event["status"] === "done")
+        say(`  ${text("phase").padEnd(9)} done in ${Math.round(Number(event["ms"]))} ms`);
       return;
     case "copy":
       say(`  copy      ${text("batchesDone")}/${text("batchesTotal")} batches, ${text("rowsDone")} rows`);
@@ -225,7 +247,9 @@ function tell(event: Record<string, unknown>, say: (line: string) => void): void
 }
 
 async function stay(scene: Scene, dir: string, signal: AbortSignal): Promise<void> {
-  scene.options.say(`\nkept until Ctrl-C: psql ${scene.url}\n      partway status --state ${join(dir, "state")} --url ${scene.url}`);
+  scene.options.say(
+    `\nkept until Ctrl-C: psql ${scene.url}\n      partway status --state ${join(dir, "state")} --url ${scene.url}`,
+  );
   await new Promise<void>((resolve) => {
     const alive = setInterval(() => undefined, 60_000);
     signal.addEventListener("abort", () => {

@@ -5,8 +5,8 @@
  */
 import { z } from "zod";
 import { PartwayError } from "../errors.js";
-import { SQLSTATE, sqlState } from "./sqlstate.js";
 import { APPLICATION_NAME, type Session, type TxOptions } from "./session.js";
+import { SQLSTATE, sqlState } from "./sqlstate.js";
 
 export interface Lease {
   readonly migration: string;
@@ -132,7 +132,9 @@ export async function takeLease(options: {
  */
 export async function bumpEpoch(session: Session, helper: Session, migration: string): Promise<string> {
   const timer = setInterval(() => {
-    helper.query(LEASE_SQL.terminateOwnBlockers, [session.pid, APPLICATION_NAME]).catch(() => clearInterval(timer));
+    helper
+      .query(LEASE_SQL.terminateOwnBlockers, [session.pid, APPLICATION_NAME])
+      .catch(() => clearInterval(timer));
   }, 1000);
   try {
     return (await session.one(Epoch, LEASE_SQL.bump, [migration])).epoch;

@@ -90,7 +90,8 @@ export async function acquireLocks(
 
   await setLocal(session, "lock_timeout", deadlockMs + 2000);
   try {
-    for (const table of request.calm) await session.query(`LOCK TABLE ${table} IN SHARE UPDATE EXCLUSIVE MODE`);
+    for (const table of request.calm)
+      await session.query(`LOCK TABLE ${table} IN SHARE UPDATE EXCLUSIVE MODE`);
   } catch (error) {
     if (sqlState(error) !== SQLSTATE.lockNotAvailable) throw error;
     request.onTry({
@@ -113,14 +114,26 @@ export async function acquireLocks(
       blockers = found;
     });
     try {
-      for (const { table, mode } of request.strong) await session.query(`LOCK TABLE ${table} IN ${mode} MODE`);
+      for (const { table, mode } of request.strong)
+        await session.query(`LOCK TABLE ${table} IN ${mode} MODE`);
       await setLocal(session, "statement_timeout", 0);
       const waitedMs = performance.now() - started;
-      request.onTry({ purpose: request.purpose, attempt, outcome: "acquired", timeoutMs, waitedMs, blockers: [] });
+      request.onTry({
+        purpose: request.purpose,
+        attempt,
+        outcome: "acquired",
+        timeoutMs,
+        waitedMs,
+        blockers: [],
+      });
       return { tries: attempt, waitedMs };
     } catch (error) {
       const state = sqlState(error);
-      if (state !== SQLSTATE.lockNotAvailable && state !== SQLSTATE.queryCanceled && state !== SQLSTATE.deadlockDetected)
+      if (
+        state !== SQLSTATE.lockNotAvailable &&
+        state !== SQLSTATE.queryCanceled &&
+        state !== SQLSTATE.deadlockDetected
+      )
         throw error;
       await session.query("ROLLBACK TO SAVEPOINT locks");
     } finally {
@@ -136,7 +149,11 @@ export async function acquireLocks(
 }
 
 /** SET LOCAL of a millisecond setting; SET takes no snapshot, so it may come before the locks. */
-export async function setLocal(session: Session, setting: "lock_timeout" | "statement_timeout", ms: number): Promise<void> {
+export async function setLocal(
+  session: Session,
+  setting: "lock_timeout" | "statement_timeout",
+  ms: number,
+): Promise<void> {
   await session.query(`SET LOCAL ${setting} = ${Math.max(0, Math.round(ms))}`);
 }
 
@@ -162,6 +179,9 @@ function describe(blockers: Blocker[]): string {
   if (first === undefined) return "";
   return `; in the way: ${blockers
     .slice(0, 3)
-    .map((b) => `pid ${b.pid} (${b.application || "no name"}, open ${b.ageSeconds.toFixed(1)} s): ${b.query.slice(0, 80)}`)
+    .map(
+      (b) =>
+        `pid ${b.pid} (${b.application || "no name"}, open ${b.ageSeconds.toFixed(1)} s): ${b.query.slice(0, 80)}`,
+    )
     .join("; ")}`;
 }

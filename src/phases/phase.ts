@@ -1,9 +1,9 @@
 /** The contract of a phase: four faces, checked by the compiler with `satisfies Phase`. */
 import type { PhaseName, RunEventBody, UndoName } from "../../state/events.js";
-import type { Plan, Statement } from "../plan/types.js";
 import type { Lease } from "../pg/lease.js";
 import type { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
+import type { Plan, Statement } from "../plan/types.js";
 
 export interface Settings {
   /** Copy, index and validation connections. */
@@ -19,6 +19,8 @@ export interface Settings {
   holdBudgetMs: number;
   /** Where backups go; null: no backup. */
   backupDir: string | null;
+  /** Drop the retired table before its deadline: the operator typed its name. */
+  forceDrop: boolean;
   /** Repair what validation finds. */
   repair: boolean;
 }
@@ -27,8 +29,21 @@ export interface Settings {
 export interface PhaseRecord {
   batch(row: { generation: number; batch: number; rows: number; ms: number }): void;
   indexBuilt(row: { leaf: string; index: string; ms: number }): void;
-  validation(row: { direction: string; result: string; rows: number; sourceHash: string; shadowHash: string; ms: number }): void;
-  cutover(row: { direction: string; tries: number; waitedMs: number; heldMs: number; longestStallMs: number }): void;
+  validation(row: {
+    direction: string;
+    result: string;
+    rows: number;
+    sourceHash: string;
+    shadowHash: string;
+    ms: number;
+  }): void;
+  cutover(row: {
+    direction: string;
+    tries: number;
+    waitedMs: number;
+    heldMs: number;
+    longestStallMs: number;
+  }): void;
   measurement(row: { name: string; value: number }): void;
 }
 

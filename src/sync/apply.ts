@@ -4,12 +4,20 @@
  * those log rows. It copies the present, not the past, so it is idempotent and convergent.
  */
 import { z } from "zod";
-import { ident } from "../pg/quote.js";
 import type { Lease } from "../pg/lease.js";
+import { ident } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Plan } from "../plan/types.js";
-import { markSql, overriding, pairEquals, pairList, pairMatchesLive, type Sides, writableList } from "./pairs.js";
+import {
+  markSql,
+  overriding,
+  pairEquals,
+  pairList,
+  pairMatchesLive,
+  type Sides,
+  writableList,
+} from "./pairs.js";
 
 /** A TRUNCATE marker was found: the lagging side must be rebuilt, never an order guessed (DESIGN 3.4). */
 export class TruncateSeen extends Error {}
@@ -69,7 +77,12 @@ const Picked = z.object({ seq: z.string(), op: z.string() });
  * The body of an apply, inside a transaction the caller has begun (REPEATABLE READ, or any under exclusive locks).
  * Returns the number of log rows applied. `tag` names the prepared statements on this session.
  */
-export async function applyInside(session: Session, sql: ApplySql, limit: number, tag: string): Promise<number> {
+export async function applyInside(
+  session: Session,
+  sql: ApplySql,
+  limit: number,
+  tag: string,
+): Promise<number> {
   const picked = (await session.query(sql.pick, [limit], `${tag}_pick`)).rows.map((row) => Picked.parse(row));
   if (picked.some((row) => row.op === "t")) throw new TruncateSeen("the live side was truncated");
   if (picked.length === 0) return 0;
@@ -133,5 +146,6 @@ export async function applyStep(session: Session, options: ApplyOptions): Promis
 /** Rows waiting in a change log, counted up to `cap` (a long log need not be read whole to know that it is long). */
 export async function backlog(session: Session, log: string, cap = 100_000): Promise<number> {
   const Count = z.object({ n: z.coerce.number() });
-  return (await session.one(Count, `SELECT count(*)::text AS n FROM (SELECT FROM ${log} LIMIT ${cap}) AS l`)).n;
+  return (await session.one(Count, `SELECT count(*)::text AS n FROM (SELECT FROM ${log} LIMIT ${cap}) AS l`))
+    .n;
 }

@@ -126,7 +126,12 @@ SELECT count(*) FILTER (WHERE t.tgname = $2 AND t.tgenabled = 'A')::text AS rows
   FROM pg_trigger t WHERE t.tgrelid = $1::oid`;
 
 /** Do both triggers of a direction stand on the table, enabled ALWAYS? */
-export async function captureStands(session: Session, plan: Plan, direction: Direction, oid: string): Promise<boolean> {
+export async function captureStands(
+  session: Session,
+  plan: Plan,
+  direction: Direction,
+  oid: string,
+): Promise<boolean> {
   const n = plan.names;
   const [row, truncate] =
     direction === "forward"

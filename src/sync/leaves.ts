@@ -24,7 +24,13 @@ SELECT c.oid::text AS oid, c.relname AS name, n.nspname AS schema, pg_get_partit
  WHERE i.inhparent = $1::oid ORDER BY c.oid`;
 
 const Leaf = z
-  .object({ oid: z.string(), name: z.string(), schema: z.string(), constraint: z.string(), bound: z.string() })
+  .object({
+    oid: z.string(),
+    name: z.string(),
+    schema: z.string(),
+    constraint: z.string(),
+    bound: z.string(),
+  })
   .transform((r) => ({
     oid: r.oid,
     name: r.name,

@@ -41,7 +41,9 @@ export function pairMatchesLive(plan: Plan, a: string, b: string): string {
 
 /** `"id", "note"`: the columns that copy and apply write (generated ones are computed again). */
 export function writableList(plan: Plan, alias?: string): string {
-  return plan.writable.map((name) => (alias === undefined ? ident(name) : `${alias}.${ident(name)}`)).join(", ");
+  return plan.writable
+    .map((name) => (alias === undefined ? ident(name) : `${alias}.${ident(name)}`))
+    .join(", ");
 }
 
 /** `OVERRIDING SYSTEM VALUE ` when the table has an identity column, else empty. */
@@ -63,8 +65,18 @@ export interface Sides {
 export function sidesOf(plan: Plan, direction: Direction): Sides {
   const { schema, source, shadow, retired, forwardLog, reverseLog } = plan.names;
   return direction === "forward"
-    ? { direction, live: qualified(schema, source), lagging: qualified(schema, shadow), log: qualified("partway", forwardLog) }
-    : { direction, live: qualified(schema, source), lagging: qualified(schema, retired), log: qualified("partway", reverseLog) };
+    ? {
+        direction,
+        live: qualified(schema, source),
+        lagging: qualified(schema, shadow),
+        log: qualified("partway", forwardLog),
+      }
+    : {
+        direction,
+        live: qualified(schema, source),
+        lagging: qualified(schema, retired),
+        log: qualified("partway", reverseLog),
+      };
 }
 
 /** Marks the transaction as Partway's own: the capture triggers skip it. SET LOCAL takes no snapshot. */

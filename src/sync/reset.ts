@@ -3,15 +3,23 @@
  * pg_repack) or the source was truncated, the shadow and its ledger are discarded. The change log stays: a pair too
  * many is harmless. Only the truncate markers seen now are taken away; a later TRUNCATE writes another.
  */
+
+import type { RunEventBody } from "../../state/events.js";
 import { PartwayError } from "../errors.js";
+import type { Lease } from "../pg/lease.js";
 import { literal } from "../pg/quote.js";
-import type { PhaseContext } from "../phases/phase.js";
 import type { Session } from "../pg/session.js";
+import type { Plan } from "../plan/types.js";
 import { sidesOf } from "./pairs.js";
 
+export interface ResetContext {
+  plan: Plan;
+  lease: Lease;
+  emit(event: RunEventBody): void;
+}
+
 /** The statements of a reset, for one transaction. */
-export function resetSql(context: Pick<PhaseContext, "plan">): string[] {
-  const { plan } = context;
+export function resetSql(plan: Plan): string[] {
   const { log, lagging } = sidesOf(plan, "forward");
   const id = literal(plan.id);
   return [
@@ -24,9 +32,9 @@ export function resetSql(context: Pick<PhaseContext, "plan">): string[] {
 }
 
 /** Discards shadow and ledger, and throws `copy-restart`: the machine goes back to the shadow phase. */
-export async function restartCopy(session: Session, context: PhaseContext, reason: string): Promise<never> {
+export async function restartCopy(session: Session, context: ResetContext, reason: string): Promise<never> {
   await context.lease.tx(session, async () => {
-    for (const sql of resetSql(context)) await session.query(sql);
+    for (const sql of resetSql(context.plan)) await session.query(sql);
   });
   context.emit({ event: "copy-restarted", reason });
   throw new PartwayError("copy-restart", {

@@ -5,10 +5,22 @@
 import { z } from "zod";
 import { PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
-import type { Plan } from "../plan/types.js";
+import type { Plan, Refusal } from "../plan/types.js";
 
-/** Phase as the database knows it. `retain` is written by the cutover's own transaction, `rolled-back` by rollback's. */
-export const StorePhase = z.enum(["shadow", "copy", "index", "validate", "cutover", "retain", "rolled-back", "drop"]);
+/**
+ * The next phase to do, as the database knows it: each phase writes its successor when its work is committed. `retain`
+ * is written by the cutover's own transaction, `rolled-back` by rollback's.
+ */
+export const StorePhase = z.enum([
+  "shadow",
+  "copy",
+  "index",
+  "validate",
+  "cutover",
+  "retain",
+  "rolled-back",
+  "drop",
+]);
 export type StorePhase = z.infer<typeof StorePhase>;
 
 export const STORE_SQL = {
@@ -25,11 +37,13 @@ CREATE TABLE IF NOT EXISTS partway.migration (
   shadow_oid oid,
   plan text NOT NULL,
   blocks bigint,
+  batch_blocks bigint,
   filenode oid,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   validated_at timestamptz,
   cutover_at timestamptz,
-  deadline timestamptz);
+  deadline timestamptz,
+  fingerprint text);
 CREATE TABLE IF NOT EXISTS partway.ledger (
   migration text NOT NULL REFERENCES partway.migration (id),
   generation integer NOT NULL,
@@ -45,8 +59,8 @@ INSERT INTO partway.migration (id, phase, source_oid, plan) VALUES ($1, 'shadow'
   other: /*sql*/ `SELECT id FROM partway.migration WHERE source_oid = $1::oid AND id <> $2`,
   read: /*sql*/ `
 SELECT id, epoch::text AS epoch, phase, generation::text AS generation, source_oid::text AS source_oid,
-       shadow_oid::text AS shadow_oid, blocks::text AS blocks, filenode::text AS filenode,
-       (validated_at IS NOT NULL)::text AS validated, plan,
+       shadow_oid::text AS shadow_oid, blocks::text AS blocks, batch_blocks::text AS batch_blocks, filenode::text AS filenode,
+       (validated_at IS NOT NULL)::text AS validated, plan, fingerprint,
        to_char(cutover_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS cutover_at,
        to_char(deadline AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS deadline,
        ceil(extract(epoch FROM deadline - clock_timestamp()))::text AS seconds_left
@@ -55,6 +69,7 @@ SELECT id, epoch::text AS epoch, phase, generation::text AS generation, source_o
   setPhase: /*sql*/ `UPDATE partway.migration SET phase = $2 WHERE id = $1`,
   setShadow: /*sql*/ `UPDATE partway.migration SET shadow_oid = $2::regclass::oid WHERE id = $1`,
   setValidated: /*sql*/ `UPDATE partway.migration SET validated_at = clock_timestamp() WHERE id = $1`,
+  setFingerprint: /*sql*/ `UPDATE partway.migration SET fingerprint = $2 WHERE id = $1`,
   removeLedger: /*sql*/ `DELETE FROM partway.ledger WHERE migration = $1`,
   remove: /*sql*/ `DELETE FROM partway.migration WHERE id = $1`,
   dropTables: /*sql*/ `DROP TABLE partway.ledger, partway.migration`,
@@ -77,9 +92,11 @@ const MigrationRow = z
     source_oid: z.string(),
     shadow_oid: z.string().nullable(),
     blocks: z.string().nullable(),
+    batch_blocks: z.string().nullable(),
     filenode: z.string().nullable(),
     validated: bool,
     plan: z.string(),
+    fingerprint: z.string().nullable(),
     cutover_at: z.string().nullable(),
     deadline: z.string().nullable(),
     seconds_left: z.string().nullable(),
@@ -92,9 +109,12 @@ const MigrationRow = z
     sourceOid: r.source_oid,
     shadowOid: r.shadow_oid,
     blocks: r.blocks === null ? null : Number(r.blocks),
+    batchBlocks: r.batch_blocks === null ? null : Number(r.batch_blocks),
     filenode: r.filenode,
     validated: r.validated,
     planJson: r.plan,
+    /** The new table's definition as it was right after cutover, JSON. */
+    fingerprintJson: r.fingerprint,
     cutoverAt: r.cutover_at,
     deadline: r.deadline,
     secondsLeft: r.seconds_left === null ? null : Number(r.seconds_left),
@@ -119,7 +139,8 @@ export async function mustReadStored(session: Session, id: string): Promise<Stor
   if (row !== null) return row;
   throw new PartwayError("unexpected", {
     what: `this database has no record of migration ${id}`,
-    state: "Nothing was written. Either it ended (rolled back, aborted, finalized), or this is another database.",
+    state:
+      "Nothing was written. Either it ended (rolled back, aborted, finalized), or this is another database.",
     next: "Check --url; partway list shows where each migration ran.",
   });
 }
@@ -130,7 +151,10 @@ export async function makeStored(session: Session, plan: Plan): Promise<void> {
     const { present } = await session.one(z.object({ present: bool }), STORE_SQL.schemaExists);
     if (!present) await session.query(STORE_SQL.makeSchema);
     await session.query(STORE_SQL.make);
-    const other = await session.maybe(z.object({ id: z.string() }), STORE_SQL.other, [plan.source.oid, plan.id]);
+    const other = await session.maybe(z.object({ id: z.string() }), STORE_SQL.other, [
+      plan.source.oid,
+      plan.id,
+    ]);
     if (other !== null) {
       throw new PartwayError("refused", {
         what: `${plan.names.schema}.${plan.names.source} already belongs to migration ${other.id}`,
@@ -153,4 +177,19 @@ export async function removeStored(session: Session, id: string): Promise<void> 
   await session.query(STORE_SQL.dropTables);
   const { keep } = await session.one(z.object({ keep: bool }), STORE_SQL.keepSchema);
   if (!keep) await session.query(STORE_SQL.dropSchema);
+}
+
+/** A refusal when the table `oid` already belongs to a migration. */
+export async function otherMigration(session: Session, oid: string): Promise<Refusal[]> {
+  if (!(await storeExists(session))) return [];
+  const other = await session.maybe(z.object({ id: z.string() }), STORE_SQL.other, [oid, ""]);
+  if (other === null) return [];
+  return [
+    {
+      code: "already-migrating",
+      what: `the table already belongs to migration ${other.id}`,
+      why: "one table can have one migration at a time",
+      remedy: `partway resume ${other.id}, or partway abort ${other.id}`,
+    },
+  ];
 }

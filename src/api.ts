@@ -1,0 +1,257 @@
+/**
+ * The programmatic interface; the command line is a thin layer over it and has no logic of its own.
+ *
+ * ```ts
+ * import { plan, run } from "partway";
+ * const p = await plan({ table: "orders", by: "created_at", every: "month" });
+ * const engine = await run({ table: "orders", by: "created_at", every: "month", onEvent: console.log });
+ * const { outcome, exitCode } = await engine.finished;
+ * ```
+ */
+import { randomBytes } from "node:crypto";
+import type { PhaseName, RunEvent } from "../state/events.js";
+import type { Working } from "../state/machine.js";
+import { fingerprint } from "./catalog/fingerprint.js";
+import { readTable } from "./catalog/read.js";
+import { survey } from "./catalog/survey.js";
+import { configFor, loadConfig } from "./config/load.js";
+import {
+  mergeOptions,
+  parseRequest,
+  parseSettings,
+  type RawOptions,
+  type RawSettings,
+} from "./config/request.js";
+import { Engine, type Intent } from "./engine/engine.js";
+import { forwardCommand } from "./engine/other-process.js";
+import { reconcile } from "./engine/reconcile.js";
+import { endedMeanwhile, type Running } from "./engine/running.js";
+import { openState, pickMigration, type StateDir } from "./engine/state-dir.js";
+import { positionOf, readPlan, readSettings, untilOf } from "./engine/stored-plan.js";
+import { PartwayError } from "./errors.js";
+import { poolerRefusal } from "./pg/pooler.js";
+import { resolveTarget } from "./pg/resolve.js";
+import { Session } from "./pg/session.js";
+import { describeTarget, type Target } from "./pg/target.js";
+import type { Settings } from "./phases/phase.js";
+import { makePlan } from "./plan/index.js";
+import { newMigrationId } from "./plan/names.js";
+import type { Plan } from "./plan/types.js";
+import { makeStored, otherMigration, readStored } from "./sync/store.js";
+
+export interface ConnectOptions {
+  /** As psql takes it; else DATABASE_URL, else PG* and ~/.pgpass. */
+  url?: string | undefined;
+}
+
+export interface StateOptions {
+  /** State directory; default `.partway`. */
+  state?: string | undefined;
+}
+
+export interface PlanOptions extends ConnectOptions, RawOptions {
+  /** `orders`, `public.orders`, `"Conversation Message"`. */
+  table: string;
+  /** Configuration file; default `partway.config.*` in the current folder. */
+  config?: string | undefined;
+}
+
+export interface RunOptions extends PlanOptions, RawSettings, StateOptions {
+  /** Stop after this phase. */
+  until?: PhaseName | undefined;
+  /** Stay after cutover, keep the retired table current, drop it at the deadline. */
+  hold?: boolean | undefined;
+  /** Sees the plan before anything is written; false ends the run with nothing touched. */
+  confirm?: ((plan: Plan) => Promise<boolean>) | undefined;
+  onEvent?: ((event: RunEvent) => void) | undefined;
+}
+
+/** Runs `work` with a session that is closed afterwards. */
+export async function withSession<T>(target: Target, work: (session: Session) => Promise<T>): Promise<T> {
+  const session = await Session.open(target);
+  try {
+    return await work(session);
+  } finally {
+    await session.end();
+  }
+}
+
+/** Where to connect, as psql would understand it. */
+export function targetOf(options: ConnectOptions): Promise<Target> {
+  return resolveTarget(options.url === undefined ? {} : { url: options.url }, process.env);
+}
+
+async function settle(options: PlanOptions & RawSettings) {
+  const file = options.config;
+  const { config } = await loadConfig({ cwd: process.cwd(), ...(file === undefined ? {} : { file }) });
+  const merged = mergeOptions<PlanOptions & RawSettings>(
+    { ...configFor(config, options.table), table: options.table },
+    options,
+  );
+  return { merged, request: parseRequest(options.table, merged), target: await targetOf(options) };
+}
+
+/** What a migration would do. Touches nothing. Errors: bad-input; refusals are part of the plan. */
+export async function plan(options: PlanOptions): Promise<Plan> {
+  const { request, target } = await settle(options);
+  return withSession(target, (session) => planOn(session, target, request));
+}
+
+async function planOn(
+  session: Session,
+  target: Target,
+  request: ReturnType<typeof parseRequest>,
+): Promise<Plan> {
+  const table = await readTable(session, request.table);
+  const made = makePlan({
+    table,
+    survey: await survey(session, table, request.scheme),
+    request,
+    fingerprint: await fingerprint(session, table.oid),
+    id: newMigrationId(table.name, randomBytes(3).toString("hex")),
+    nonce: randomBytes(12).toString("hex"),
+  });
+  const pooler = await poolerRefusal(session, () => Session.open(target));
+  const other = await otherMigration(session, table.oid);
+  return { ...made, refusals: [...made.refusals, ...pooler, ...other] };
+}
+
+function refused(made: Plan): PartwayError {
+  const lines = made.refusals.map(
+    (r) => `  ${r.code}: ${r.what}\n    why: ${r.why}\n    remedy: ${r.remedy}`,
+  );
+  return new PartwayError("refused", {
+    what: `${made.names.schema}.${made.names.source} cannot be migrated as it is:\n${lines.join("\n")}`,
+    state: "Nothing was touched.",
+    next: "Apply the remedy and run the same command again.",
+  });
+}
+
+/** Plans, asks, and starts a migration. Resolves with the running engine; `engine.finished` tells how it ended. */
+export async function run(options: RunOptions): Promise<Running> {
+  const { merged, request, target } = await settle(options);
+  const made = await withSession(target, (session) => planOn(session, target, request));
+  if (made.refusals.length > 0) throw refused(made);
+  if (options.confirm !== undefined && !(await options.confirm(made))) {
+    throw new PartwayError("stopped", {
+      what: "not confirmed",
+      state: "Nothing was touched.",
+      next: "The same command with --yes runs without asking.",
+    });
+  }
+  const state = openState(options.state, "write");
+  const settings = { ...parseSettings(merged) };
+  if (merged.backup === undefined) settings.backupDir = state.backups;
+  state.journal.create({
+    id: made.id,
+    server: describeTarget(target),
+    table: `${made.names.schema}.${made.names.source}`,
+    plan: made,
+    settings,
+    snapshot: null,
+    state: "backup",
+    at: new Date().toISOString(),
+  });
+  await withSession(target, (session) => makeStored(session, made));
+  return launch(state, target, made, settings, {
+    hold: options.hold ?? false,
+    until: options.until ?? null,
+    takeover: false,
+    from: "backup",
+    intent: "resume",
+    onEvent: options.onEvent,
+  });
+}
+
+interface Launch {
+  hold: boolean;
+  until: PhaseName | null;
+  takeover: boolean;
+  from: Working;
+  intent: Intent;
+  onEvent: ((event: RunEvent) => void) | undefined;
+}
+
+async function launch(
+  state: StateDir,
+  target: Target,
+  made: Plan,
+  settings: Settings,
+  how: Launch,
+): Promise<Engine> {
+  const { onEvent, ...rest } = how;
+  const engine = new Engine({
+    plan: made,
+    target,
+    journal: state.journal,
+    log: state.log,
+    settings,
+    ...rest,
+  });
+  if (onEvent !== undefined) engine.onEvent(onEvent);
+  await engine.start();
+  return engine;
+}
+
+export interface ResumeOptions extends ConnectOptions, StateOptions, RawSettings {
+  /** Default: the only migration that has not ended. */
+  id?: string | undefined;
+  hold?: boolean | undefined;
+  until?: PhaseName | undefined;
+  takeover?: boolean | undefined;
+  onEvent?: ((event: RunEvent) => void) | undefined;
+  /** finalize before the deadline: the table's name, typed. */
+  force?: string | undefined;
+}
+
+/** Goes on with a migration for one of: resume, cutover, rollback, finalize, abort. */
+export async function proceed(intent: Intent, options: ResumeOptions): Promise<Running> {
+  const state = openState(options.state, "write");
+  const record = pickMigration(state.journal, options.id);
+  const made = readPlan(record);
+  // A live process drives it: the wish is passed on through the journal.
+  const elsewhere = options.takeover === true ? null : await forwardCommand(state, record, intent);
+  if (elsewhere !== null) return elsewhere;
+  const target = await targetOf(options);
+  const settings = readSettings(record, options);
+  settings.forceDrop = forceOf(options.force, made);
+  const stored = await withSession(target, async (session) => {
+    const found = await readStored(session, made.id);
+    if (found !== null || record.state !== "backup") return found;
+    // The process died between its journal and its row in the database.
+    await makeStored(session, made);
+    return readStored(session, made.id);
+  });
+  const from = reconcile(positionOf(record), stored?.phase ?? null);
+  if (from === "unknown") throw unknownMigration(made, target);
+  if (from === "ended") return endedMeanwhile(state, made, positionOf(record));
+  return launch(state, target, made, settings, {
+    hold: options.hold ?? false,
+    until: options.until ?? (intent === "cutover" ? null : untilOf(record)),
+    takeover: options.takeover ?? false,
+    from,
+    intent,
+    onEvent: options.onEvent,
+  });
+}
+
+/** finalize --force takes the table's name, so that nobody drops a retired table by habit. */
+function forceOf(typed: string | undefined, made: Plan): boolean {
+  if (typed === undefined) return false;
+  const { schema, source } = made.names;
+  if (typed === source || typed === `${schema}.${source}`) return true;
+  throw new PartwayError("bad-input", {
+    what: `--force ${typed} is not the table's name (${schema}.${source})`,
+    state: "Nothing was dropped.",
+    next: `partway finalize ${made.id} --force ${source}`,
+  });
+}
+
+function unknownMigration(made: Plan, target: Target): PartwayError {
+  return new PartwayError("bad-input", {
+    what: `${describeTarget(target)} has no record of migration ${made.id}`,
+    state:
+      "Nothing was touched. Either it ended there, or this is another database than the one it was started on.",
+    next: "Check --url against partway list, which shows where each migration ran.",
+  });
+}

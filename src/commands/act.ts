@@ -1,0 +1,27 @@
+/** Runs a command's action, turning whatever it throws into an explanation and an exit code. */
+import { asPartwayError } from "../errors.js";
+import { explain } from "./follow.js";
+
+export type Act = (options: { json?: boolean | undefined }, work: () => Promise<number>) => Promise<void>;
+
+/** Sets process.exitCode; with --json the error is one JSON object on stdout. */
+export const act: Act = async (options, work) => {
+  try {
+    process.exitCode = await work();
+  } catch (error) {
+    const known = asPartwayError(
+      error,
+      "Unknown: this error was not foreseen. What Partway commits, it commits so that it can be resumed.",
+      "partway status; the log in .partway/log has the details. Please report it.",
+    );
+    process.exitCode = known.exitCode;
+    if (options.json === true) {
+      const { kind, message: what, state, next, exitCode } = known;
+      process.stdout.write(`${JSON.stringify({ event: "error", kind, what, state, next, exitCode })}\n`);
+    } else {
+      explain(known);
+    }
+    if (process.env["PARTWAY_DEBUG"] !== undefined)
+      process.stderr.write(`${String(known.stack)}\n${String(known.cause)}\n`);
+  }
+};

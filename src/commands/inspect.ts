@@ -1,0 +1,88 @@
+/** The commands that only look: list, status, verify. */
+import type { Command } from "commander";
+import type { ConnectOptions, StateOptions } from "../api.js";
+import { EXIT } from "../errors.js";
+import { list, type StatusReport, status, verify } from "../inspect.js";
+import type { Act } from "./act.js";
+import { example, withConnection, withJson, withState } from "./options.js";
+
+type Options = ConnectOptions & StateOptions & { json?: boolean };
+
+export function inspectCommands(program: Command, act: Act): void {
+  const listing = program.command("list").description("every migration in the journal, newest first");
+  withJson(withState(listing));
+  example(listing, "partway list");
+  listing.action((options: Options) =>
+    act(options, async () => {
+      const rows = list(options);
+      print(options, rows, () =>
+        rows.map((r) => `${r.id}  ${r.table}  ${r.outcome ?? r.state}  ${r.server}  ${r.updatedAt}`),
+      );
+      return EXIT.done;
+    }),
+  );
+
+  const stat = program
+    .command("status [id]")
+    .description("where a migration stands, by the journal and by the database");
+  withJson(withState(withConnection(stat)));
+  example(stat, "partway status --json");
+  stat.action((id: string | undefined, options: Options) =>
+    act(options, async () => {
+      const report = await status({ ...options, id });
+      print(options, report, () => statusLines(report));
+      return EXIT.done;
+    }),
+  );
+
+  const check = program
+    .command("verify [id]")
+    .description("compare both sides again, at any time, also during the retention window; reads only")
+    .option("--workers <n>", "connections", "2");
+  withJson(withState(withConnection(check)));
+  example(check, "partway verify orders_3f9a1c");
+  check.action((id: string | undefined, options: Options & { workers: string }) =>
+    act(options, async () => {
+      const result = await verify({ ...options, id, workers: Number(options.workers) });
+      const { direction, live, lagging, excluded, ms } = result;
+      print(options, { result: "equal", direction, live, lagging, excluded, ms }, () => [
+        `equal: ${live.rows} rows on both sides, hash ${live.hash}, ${excluded} keys in the change log left out, ${Math.round(ms)} ms`,
+      ]);
+      return EXIT.done;
+    }),
+  );
+}
+
+function print(options: { json?: boolean }, value: unknown, lines: () => string[]): void {
+  process.stdout.write(
+    options.json === true ? `${JSON.stringify(value, null, 2)}\n` : `${lines().join("\n")}\n`,
+  );
+}
+
+function statusLines(report: StatusReport): string[] {
+  const { database: db, driver } = report;
+  const lines = [
+    `${report.id}  ${report.table}  on ${report.server}`,
+    `state      ${report.outcome ?? report.state}${report.state === "halted" ? ` (goes on at ${report.position})` : ""}`,
+    `driver     ${driver === null ? "none: no process is running it" : `process ${driver.pid} on ${driver.host}`}`,
+  ];
+  if (!db.reachable) lines.push(`database   not reachable: ${db.why}`);
+  else if (!db.known) lines.push("database   has no record of it: it ended, or this is another database");
+  else {
+    lines.push(
+      `database   next phase ${db.phase}${db.keysBehind === null ? "" : `, ${db.keysBehind} keys in the change log`}`,
+    );
+    if (db.deadline !== null) lines.push(`window     until ${db.deadline} (${db.secondsLeft} s left)`);
+    if (db.verdict !== null) lines.push(`verdict    ${db.verdict}`);
+  }
+  const { copy, validation, cutover } = report.view;
+  if (copy !== null)
+    lines.push(`copy       ${copy.rowsDone} rows in ${copy.batchesDone} of ${copy.batchesTotal} batches`);
+  if (validation !== null) lines.push(`validated  ${validation.result}, ${validation.rows} rows`);
+  if (cutover !== null)
+    lines.push(
+      `cutover    held ${Math.round(cutover.heldMs)} ms, longest stall ${Math.round(cutover.longestStallMs)} ms, ${cutover.tries} tries`,
+    );
+  lines.push(`next       ${report.next}`);
+  return lines;
+}

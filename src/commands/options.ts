@@ -1,0 +1,68 @@
+/** Options that several commands share, so that they read the same everywhere. */
+import { type Command, Option } from "commander";
+import { PHASES } from "../../state/events.js";
+
+export function withConnection(command: Command): Command {
+  return command.option(
+    "--url <url>",
+    "where to connect, as psql takes it; else DATABASE_URL, else PG* and ~/.pgpass",
+  );
+}
+
+export function withState(command: Command): Command {
+  return command.option("--state <dir>", "journal, backups and log", ".partway");
+}
+
+export function withJson(command: Command): Command {
+  return command.option("--json", "machine-readable output: JSON, or one event a line");
+}
+
+/** How the table is cut. */
+export function withScheme(command: Command): Command {
+  return command
+    .option("--by <column>", "the partition column")
+    .option("--every <interval>", "range by time: hour, day, week (ISO), month, quarter or year, in UTC")
+    .option("--step <n>", "range by a whole number: n values a leaf")
+    .option("--hash <n>", "n leaves by hash")
+    .option("--list <a,b,c>", "a leaf for each value")
+    .option("--ahead <n>", "leaves beyond now and the newest row")
+    .option(
+      "--leaf <template>",
+      "leaf names: {table} {YYYY} {MM} {DD} {Q} {IYYY} {IW} {HH} {n} {from} {value}",
+    )
+    .option("--keep <duration>", "retention window: how long rollback is promised (default 24h)")
+    .option("--key <index>", "unique index that identifies a row (default: the primary key)")
+    .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
+}
+
+/** How a run behaves; may be given again on resume. */
+export function withSettings(command: Command): Command {
+  return command
+    .option("--workers <n>", "connections for copy, index and validation (default 2)")
+    .option("--batch-blocks <n>", "8 kB blocks in one copy batch (default 8192)")
+    .option("--lock-timeout <ms>", "first lock_timeout of a try; grows to --lock-timeout-max (default 100)")
+    .option("--lock-timeout-max <ms>", "its bound (default 1000)")
+    .option("--lock-tries <n>", "tries before the run waits for the operator (default 30)")
+    .option("--hold-budget <ms>", "longest time the cutover may hold its locks (default 1000)")
+    .option("--repair", "copy rows again that validation finds different, and validate again")
+    .option(
+      "--hold",
+      "stay after cutover: keep the retired table current, drop it at the deadline (default at a terminal)",
+    )
+    .option("--no-hold", "exit after cutover; capture goes on in the database")
+    .addOption(
+      new Option("--until <phase>", "stop after this phase; validate: ready for cutover").choices([
+        ...PHASES,
+      ]),
+    );
+}
+
+/** At a terminal a run holds unless told otherwise. */
+export function holds(given: boolean | undefined): boolean {
+  return given ?? (process.stdout.isTTY === true && process.stdin.isTTY === true);
+}
+
+/** An example at the end of `--help`. */
+export function example(command: Command, ...lines: string[]): Command {
+  return command.addHelpText("after", `\nExample:\n${lines.map((line) => `  ${line}`).join("\n")}`);
+}

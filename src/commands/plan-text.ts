@@ -1,0 +1,125 @@
+/** The plan for people: the table as found, the leaves, what changes, refusals, forecast, and the SQL. Pure. */
+import prettyBytes from "pretty-bytes";
+import type { Leaf, LeafBounds, Plan, Scheme, Statement } from "../plan/types.js";
+
+/** Leaves shown before the middle is folded. */
+const SHOWN_LEAVES = 16;
+
+/** The whole text, ending with a line end. `sql` may be empty. */
+export function planText(plan: Plan, sql: { phase: string; statements: Statement[] }[]): string {
+  const sections = [
+    table(plan),
+    leaves(plan),
+    indexes(plan),
+    list(
+      "What changes for the application",
+      plan.consequences.map((c) => [c.what, c.advice]),
+    ),
+    list(
+      "Refused: mend these first",
+      plan.refusals.map((r) => [`${r.what} (${r.code})`, `why: ${r.why}`, `remedy: ${r.remedy}`]),
+    ),
+    forecast(plan),
+    statements(sql),
+  ];
+  return `${sections.filter((s) => s !== "").join("\n\n")}\n`;
+}
+
+function count(n: number): string {
+  return n.toLocaleString("en-US");
+}
+
+function table(plan: Plan): string {
+  const { source, names, request } = plan;
+  const bytes = (n: number) => prettyBytes(n);
+  const rows = source.estimatedRows < 0 ? "never analysed" : `about ${count(source.estimatedRows)} rows`;
+  return [
+    `Table ${names.schema}.${names.source} (PostgreSQL ${Math.floor(source.serverVersion / 10_000)}, owner ${source.owner})`,
+    `  ${rows}; heap ${bytes(source.heapBytes)}, toast ${bytes(source.toastBytes)}, indexes ${bytes(source.indexBytes)}`,
+    `  key: ${plan.key.map((c) => c.name).join(", ") || "none"} (${plan.keyIndexName || "no index"})`,
+    `  becomes: ${schemeText(request.scheme)}; the old table stays as ${names.retired} for ${hours(request.keepSeconds)}`,
+  ].join("\n");
+}
+
+function hours(seconds: number): string {
+  return seconds % 86_400 === 0 && seconds > 86_400
+    ? `${seconds / 86_400} days`
+    : `${Math.round(seconds / 360) / 10} h`;
+}
+
+function schemeText(scheme: Scheme): string {
+  switch (scheme.kind) {
+    case "range-time":
+      return `RANGE (${scheme.column}), one leaf a ${scheme.every}, bounds in UTC`;
+    case "range-int":
+      return `RANGE (${scheme.column}), ${scheme.step} values a leaf`;
+    case "hash":
+      return `HASH (${scheme.column}), ${scheme.modulus} leaves`;
+    case "list":
+      return `LIST (${scheme.column})`;
+  }
+}
+
+function boundsText(bounds: LeafBounds): string {
+  switch (bounds.kind) {
+    case "range":
+      return `[${bounds.from}, ${bounds.to})`;
+    case "hash":
+      return `modulus ${bounds.modulus}, remainder ${bounds.remainder}`;
+    case "list":
+      return `'${bounds.value}'`;
+  }
+}
+
+function leaves(plan: Plan): string {
+  const all = plan.leaves;
+  const line = (leaf: Leaf) =>
+    `  ${leaf.name}  ${boundsText(leaf.bounds)}${leaf.estimatedRows === null ? "" : `  ~${count(leaf.estimatedRows)} rows`}`;
+  const half = SHOWN_LEAVES / 2;
+  const shown =
+    all.length <= SHOWN_LEAVES
+      ? all.map(line)
+      : [
+          ...all.slice(0, half).map(line),
+          `  ... ${all.length - SHOWN_LEAVES} more ...`,
+          ...all.slice(-half).map(line),
+        ];
+  return [`Leaves: ${all.length}`, ...shown].join("\n");
+}
+
+function indexes(plan: Plan): string {
+  const text = plan.indexes.map((i) => {
+    const what = i.build.kind === "constraint" ? i.build.definition : i.build.tail.trim();
+    return `  ${i.finalName}: ${i.unique && i.build.kind === "index" ? "UNIQUE " : ""}${what}`;
+  });
+  return text.length === 0 ? "" : ["Indexes of the new table (one on each leaf)", ...text].join("\n");
+}
+
+function list(title: string, entries: string[][]): string {
+  if (entries.length === 0) return "";
+  return [
+    title,
+    ...entries.flatMap(([first = "", ...rest]) => [`  - ${first}`, ...rest.map((r) => `    ${r}`)]),
+  ].join("\n");
+}
+
+function forecast({ forecast: f }: Plan): string {
+  const minutes = (s: number) => (s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`);
+  return [
+    "Forecast",
+    `  time ${minutes(f.seconds.low)} to ${minutes(f.seconds.high)}; extra disk ${prettyBytes(f.extraDiskBytes)}; WAL ${prettyBytes(f.walBytes)}`,
+    `  ${f.basis}`,
+  ].join("\n");
+}
+
+function statements(sql: { phase: string; statements: Statement[] }[]): string {
+  return sql
+    .filter(({ statements: s }) => s.length > 0)
+    .map(({ phase, statements: s }) => {
+      const lines = s.map(
+        (one) => `${one.note === undefined ? "" : `-- ${one.note}\n`}${one.sql.trimEnd().replace(/;$/, "")};`,
+      );
+      return `-- ===== ${phase}\n${lines.join("\n")}`;
+    })
+    .join("\n\n");
+}

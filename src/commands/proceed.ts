@@ -1,0 +1,60 @@
+/** The commands that go on with a migration: resume, cutover, rollback, finalize, abort. */
+import type { Command } from "commander";
+import { proceed, type ResumeOptions } from "../api.js";
+import type { Intent } from "../engine/engine.js";
+import type { Act } from "./act.js";
+import { follow } from "./follow.js";
+import { example, holds, withConnection, withJson, withSettings, withState } from "./options.js";
+
+interface Entry {
+  intent: Intent;
+  description: string;
+  example: string;
+}
+
+const ENTRIES: readonly Entry[] = [
+  {
+    intent: "resume",
+    description: "go on with a migration from wherever it was interrupted",
+    example: "partway resume orders_3f9a1c",
+  },
+  {
+    intent: "cutover",
+    description: "swap the names of a migration that is ready (run --until validate)",
+    example: "partway cutover orders_3f9a1c --lock-timeout 200",
+  },
+  {
+    intent: "rollback",
+    description: "go back to the old table, with every write made since cutover",
+    example: "partway rollback orders_3f9a1c",
+  },
+  {
+    intent: "finalize",
+    description: "after the retention window: drop the retired table and everything Partway made",
+    example: "partway finalize orders_3f9a1c",
+  },
+  {
+    intent: "abort",
+    description: "before cutover: remove everything Partway made; the source stays as it was",
+    example: "partway abort orders_3f9a1c",
+  },
+];
+
+export function proceedCommands(program: Command, act: Act): void {
+  for (const entry of ENTRIES) {
+    const command = program.command(`${entry.intent} [id]`).description(entry.description);
+    withJson(withState(withConnection(withSettings(command)))).option(
+      "--takeover",
+      "take a migration over from a process that is stopped or dead; it can write nothing afterwards",
+    );
+    if (entry.intent === "finalize")
+      command.option("--force <table>", "drop before the deadline; takes the table's name");
+    example(command, entry.example);
+    command.action((id: string | undefined, options: ResumeOptions & { json?: boolean }) =>
+      act(options, async () => {
+        const running = await proceed(entry.intent, { ...options, id, hold: holds(options.hold) });
+        return follow(running, { json: options.json === true });
+      }),
+    );
+  }
+}

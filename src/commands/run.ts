@@ -1,0 +1,58 @@
+import { createInterface } from "node:readline/promises";
+import type { Command } from "commander";
+import { type RunOptions, run } from "../api.js";
+import { badInput } from "../errors.js";
+import type { Plan } from "../plan/types.js";
+import type { Act } from "./act.js";
+import { follow } from "./follow.js";
+import { example, holds, withConnection, withJson, withScheme, withSettings, withState } from "./options.js";
+import { planText } from "./plan-text.js";
+
+export function runCommand(program: Command, act: Act): void {
+  const command = program
+    .command("run <table>")
+    .description("migrate a live table through all phases; asks after showing the plan");
+  withJson(withState(withConnection(withSettings(withScheme(command)))))
+    .option("--backup <dir>", "where the backup goes (default: <state>/backups)")
+    .option("--no-backup", "make no backup")
+    .option("--yes", "do not ask");
+  example(
+    command,
+    "partway run orders --by created_at --every month",
+    "partway run orders --by created_at --every month --yes --until validate",
+  );
+  type Options = Omit<RunOptions, "table" | "backup"> & {
+    json?: boolean;
+    yes?: boolean;
+    backup: string | boolean;
+  };
+  command.action((table: string, options: Options) =>
+    act(options, async () => {
+      const { backup, yes, ...rest } = options;
+      const running = await run({
+        ...rest,
+        table,
+        hold: holds(options.hold),
+        // commander gives true when neither --backup nor --no-backup was typed.
+        backup: backup === true ? undefined : backup,
+        ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made) }),
+      });
+      return follow(running, { json: options.json === true });
+    }),
+  );
+}
+
+async function confirm(made: Plan): Promise<boolean> {
+  if (process.stdin.isTTY !== true || process.stdout.isTTY !== true)
+    throw badInput("there is no terminal to ask at", "Look at partway plan, then add --yes.");
+  process.stdout.write(planText(made, []));
+  const ask = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    const answer = await ask.question(
+      `\nMigrate ${made.names.schema}.${made.names.source}? Type yes to begin: `,
+    );
+    return answer.trim().toLowerCase() === "yes";
+  } finally {
+    ask.close();
+  }
+}

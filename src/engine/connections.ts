@@ -1,0 +1,76 @@
+/**
+ * The connections of one run: the lease's own, a helper, and those a phase opens. When one is lost the lease is taken
+ * anew (which bumps the epoch, so that a transaction of unknown outcome has ended) and the phase runs again from what
+ * the database says.
+ */
+import { PartwayError } from "../errors.js";
+import { type Lease, takeLease } from "../pg/lease.js";
+import { Session } from "../pg/session.js";
+import type { Target } from "../pg/target.js";
+
+export class Connections {
+  readonly #target: Target;
+  readonly #migration: string;
+  #lease: Lease | null = null;
+  #holder: Session | null = null;
+  #helper: Session | null = null;
+  readonly #open = new Set<Session>();
+
+  constructor(target: Target, migration: string) {
+    this.#target = target;
+    this.#migration = migration;
+  }
+
+  /** Takes the lease. Errors: `refused` when another process has it; bad-input when the server cannot be reached. */
+  async take(takeover: boolean): Promise<void> {
+    await this.close();
+    this.#holder = await Session.open(this.#target);
+    this.#helper = await Session.open(this.#target);
+    this.#lease = await takeLease({
+      session: this.#holder,
+      helper: this.#helper,
+      migration: this.#migration,
+      takeover,
+    });
+  }
+
+  get lease(): Lease {
+    if (this.#lease !== null) return this.#lease;
+    throw new PartwayError("unexpected", {
+      what: "the lease is not held",
+      state: "Nothing was written.",
+      next: `partway resume ${this.#migration}`,
+    });
+  }
+
+  /** A session that `closePhase` closes. */
+  async open(): Promise<Session> {
+    const session = await Session.open(this.#target);
+    this.#open.add(session);
+    return session;
+  }
+
+  /** Ends whatever the phase's sessions are doing: Partway's own backends only. */
+  async cancelPhase(): Promise<void> {
+    for (const session of this.#open) {
+      if (this.#helper?.lost !== false) return;
+      await this.#helper.query("SELECT pg_cancel_backend($1::int)", [session.pid]);
+    }
+  }
+
+  /** Closes every session a phase opened. */
+  async closePhase(): Promise<void> {
+    const sessions = [...this.#open];
+    this.#open.clear();
+    await Promise.all(sessions.map((session) => session.end()));
+  }
+
+  async close(): Promise<void> {
+    await this.closePhase();
+    await this.#holder?.end();
+    await this.#helper?.end();
+    this.#holder = null;
+    this.#helper = null;
+    this.#lease = null;
+  }
+}

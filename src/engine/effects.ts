@@ -1,0 +1,68 @@
+/** Which phase each working state of the machine runs. The one place where the phases meet. */
+import type { Working } from "../../state/machine.js";
+import { backup } from "../phases/backup.js";
+import { copy } from "../phases/copy.js";
+import { cutover } from "../phases/cutover.js";
+import { drop } from "../phases/drop.js";
+import { index } from "../phases/index-build.js";
+import type { Phase, PhaseContext } from "../phases/phase.js";
+import { beginWindow, retain } from "../phases/retain.js";
+import { rollback } from "../phases/rollback.js";
+import { shadow } from "../phases/shadow.js";
+import { validate } from "../phases/validate.js";
+import type { Plan, Statement } from "../plan/types.js";
+import { catchUp, followForward } from "../sync/catchup.js";
+import { removeStore } from "../sync/remove.js";
+
+/** The phases in order: the procedure of DESIGN 2. */
+export const PHASE_ORDER: readonly Phase[] = [backup, shadow, copy, index, validate, cutover, retain, drop];
+
+/** The exact SQL of every phase, and of the way back. */
+export function explain(plan: Plan): { phase: string; statements: Statement[] }[] {
+  return [...PHASE_ORDER, rollback].map((phase) => ({ phase: phase.name, statements: phase.sql(plan) }));
+}
+
+export interface EffectOptions {
+  hold: boolean;
+}
+
+/** Ready for cutover: the shadow is kept current until somebody says cutover; without --hold, once. */
+async function ready(context: PhaseContext, options: EffectOptions): Promise<void> {
+  const session = await context.open();
+  await catchUp(session, context);
+  context.emit({ event: "ready", message: `ready for cutover: partway cutover ${context.plan.id}` });
+  if (!options.hold) return;
+  await followForward(session, context, context.signal);
+  context.signal.throwIfAborted();
+}
+
+/** Undo before cutover: each phase takes away what it made, last first; then the rows and the schema. */
+async function abort(context: PhaseContext): Promise<void> {
+  for (const phase of [...PHASE_ORDER.slice(0, PHASE_ORDER.indexOf(cutover))].reverse())
+    await phase.undo(context);
+  await removeStore(context, await context.open());
+}
+
+/** Runs the effect of one working state. */
+export async function runEffect(
+  state: Working,
+  context: PhaseContext,
+  options: EffectOptions,
+): Promise<void> {
+  switch (state) {
+    case "ready":
+      return ready(context, options);
+    case "abort":
+      return abort(context);
+    case "rollback":
+      return rollback.run(context);
+    case "cutover":
+      await cutover.run(context);
+      return beginWindow(context);
+    default: {
+      const phase = PHASE_ORDER.find((p) => p.name === state);
+      if (phase === undefined) throw new Error(`no phase is called ${state}`);
+      return phase.run(context);
+    }
+  }
+}

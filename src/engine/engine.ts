@@ -1,0 +1,429 @@
+/**
+ * The engine of one run: machine, journal, connections and phases, and one stream of events out of them. The command
+ * line and the programmatic API both drive this; neither has logic of its own.
+ */
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import { type Actor, createActor, type SnapshotFrom } from "xstate";
+import type { Command, Outcome, PhaseName, RunEvent, RunEventBody } from "../../state/events.js";
+import { PHASES } from "../../state/events.js";
+import { createViewStore } from "../../state/fold.js";
+import type { Journal, Owner } from "../../state/journal.js";
+import { type MachineContext, type MachineEvent, partwayMachine, type Working } from "../../state/machine.js";
+import { emptyView, type ViewSource } from "../../state/view.js";
+import { asPartwayError, EXIT, messageOf, PartwayError } from "../errors.js";
+import { ConnectionLost } from "../pg/session.js";
+import { describeTarget, type Target } from "../pg/target.js";
+import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
+import type { Plan } from "../plan/types.js";
+import { Connections } from "./connections.js";
+import { runEffect } from "./effects.js";
+
+/** What the engine was started for; each is an event sent to a halted machine. */
+export type Intent = "resume" | "cutover" | "rollback" | "finalize" | "abort";
+
+export interface EngineOptions {
+  plan: Plan;
+  target: Target;
+  journal: Journal;
+  settings: Settings;
+  log: Logger;
+  hold: boolean;
+  until: PhaseName | null;
+  takeover: boolean;
+  /** null: a new migration starts at the backup; else where to go on from. */
+  from: Working | null;
+  intent: Intent;
+}
+
+export interface RunResult {
+  migration: string;
+  outcome: Outcome;
+  exitCode: number;
+  /** What went wrong, when something did. */
+  error: PartwayError | null;
+}
+
+type PartwayMachine = ReturnType<typeof partwayMachine>;
+
+/** Waits between tries after a lost connection, ms; then the run halts, resumable. */
+const RECONNECT_MS = [500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
+
+export class Engine {
+  readonly #o: EngineOptions;
+  readonly #connections: Connections;
+  readonly #owner: Owner;
+  readonly #store;
+  readonly #listeners = new Set<(event: RunEvent) => void>();
+  readonly #actor: Actor<PartwayMachine>;
+  #lastState = "halted";
+  #fault: PartwayError | null = null;
+  #effect: Promise<void> = Promise.resolve();
+  #resumeGate: (() => void) | null = null;
+  #gate: Promise<void> = Promise.resolve();
+  #finish: (result: RunResult) => void = () => undefined;
+  /** Resolves when the run has ended or rests, with every connection closed. */
+  readonly finished: Promise<RunResult>;
+
+  constructor(options: EngineOptions) {
+    this.#o = options;
+    const { plan, target } = options;
+    this.#connections = new Connections(target, plan.id);
+    this.#owner = { pid: process.pid, host: hostname(), startedAt: new Date().toISOString() };
+    this.#store = createViewStore(
+      emptyView({
+        migration: plan.id,
+        table: `${plan.names.schema}.${plan.names.source}`,
+        server: describeTarget(target),
+        startedAt: new Date().toISOString(),
+      }),
+    );
+    // What an earlier process did is part of the picture; how it ended is not.
+    for (const { event } of options.journal.events(plan.id))
+      if (event.event !== "stopped" && event.event !== "finished") this.#store.push(event);
+    this.finished = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+    const machine = partwayMachine({
+      run: (state, stopped) => {
+        this.#effect = this.#perform(state, stopped);
+        return this.#effect;
+      },
+      kindOf: (error) => (error instanceof PartwayError ? error.kind : "unexpected"),
+      onFault: (error) => {
+        this.#fault = this.#explain(error);
+      },
+    });
+    const context: MachineContext = {
+      from: options.from ?? "backup",
+      paused: false,
+      hold: options.hold,
+      until: options.until,
+      halt: null,
+    };
+    this.#actor = createActor(machine, {
+      input: { hold: options.hold, until: options.until },
+      // Every run begins halted: what the database says decides where it goes on, before any effect starts.
+      snapshot: machine.resolveState({ value: "halted", context }),
+      inspect: (inspection) => {
+        if (inspection.type !== "@xstate.snapshot" || inspection.actorRef !== this.#actor) return;
+        this.#moved(inspection.event.type, this.#actor.getSnapshot());
+      },
+    });
+  }
+
+  /** The view a screen shows. */
+  get source(): ViewSource {
+    return this.#store;
+  }
+
+  /** Calls `listener` with every event; gives the function that ends it. */
+  onEvent(listener: (event: RunEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes journal and lease and goes on. Errors: `refused` when another process runs this migration. */
+  async start(): Promise<void> {
+    const { journal, plan, takeover, intent } = this.#o;
+    const claim = journal.claim(plan.id, this.#owner, takeover ? { force: true } : {});
+    if (!claim.claimed) {
+      throw new PartwayError("refused", {
+        what: `migration ${plan.id} is being run by process ${claim.owner.pid} on ${claim.owner.host}, since ${claim.owner.startedAt}`,
+        state: "Nothing was touched; the other process goes on.",
+        next: `partway status ${plan.id}; if that process is dead or stopped: partway resume ${plan.id} --takeover`,
+      });
+    }
+    journal.expireCommands(plan.id, "the process it was meant for has ended", new Date().toISOString());
+    try {
+      await this.#connections.take(takeover);
+    } catch (error) {
+      journal.release(plan.id, this.#owner);
+      await this.#connections.close();
+      throw error;
+    }
+    this.#actor.start();
+    const event: Record<Intent, MachineEvent> = {
+      resume: { type: "RESUME" },
+      cutover: { type: "CUTOVER" },
+      rollback: { type: "ROLLBACK" },
+      finalize: { type: "FINALIZE" },
+      abort: { type: "ABORT" },
+    };
+    const before = this.#actor.getSnapshot();
+    if (!before.can(event[intent])) {
+      await this.#end("failed", EXIT.badInput, this.#cannot(intent, before.context.from));
+      return;
+    }
+    this.#pollCommands();
+    this.#actor.send(event[intent]);
+  }
+
+  /** Asks something of the run, as a key or another terminal does. Returns why not, or null when it was taken. */
+  command(command: Command): string | null {
+    const event: Record<Command, MachineEvent> = {
+      pause: { type: "PAUSE" },
+      continue: { type: "CONTINUE" },
+      stop: { type: "STOP" },
+      cutover: { type: "CUTOVER" },
+      rollback: { type: "ROLLBACK" },
+    };
+    const snapshot = this.#actor.getSnapshot();
+    if (!snapshot.can(event[command]))
+      return `${command} is not possible while the run is at ${String(snapshot.value)}`;
+    this.#actor.send(event[command]);
+    return null;
+  }
+
+  #cannot(intent: Intent, from: Working): PartwayError {
+    const { plan } = this.#o;
+    return new PartwayError("bad-input", {
+      what: `migration ${plan.id} stands at ${from}; ${intent} is not possible there`,
+      state: "Nothing was touched.",
+      next: intent === "abort" ? `partway rollback ${plan.id}` : `partway status ${plan.id}`,
+    });
+  }
+
+  #emit(body: RunEventBody): void {
+    const event: RunEvent = { at: new Date().toISOString(), migration: this.#o.plan.id, ...body };
+    this.#o.journal.event(event);
+    this.#o.log.info(event, event.event);
+    this.#store.push(event);
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** The machine moved: journal first, then whoever looks on. */
+  #moved(event: string, snapshot: SnapshotFrom<PartwayMachine>): void {
+    const to = String(snapshot.value);
+    const { journal, plan } = this.#o;
+    this.#setGate(snapshot.context.paused);
+    if (to === this.#lastState) return;
+    journal.transition({
+      migration: plan.id,
+      from: this.#lastState,
+      to,
+      event,
+      snapshot: { value: snapshot.value, context: snapshot.context },
+      outcome: null,
+      at: new Date().toISOString(),
+    });
+    this.#lastState = to;
+    if (to === "halted") this.#halted(snapshot.context);
+    else if (snapshot.status === "done") void this.#ended(to);
+  }
+
+  #setGate(paused: boolean): void {
+    if (paused === (this.#resumeGate !== null)) return;
+    if (paused) {
+      this.#gate = new Promise((resolve) => {
+        this.#resumeGate = resolve;
+      });
+      this.#emit({ event: "paused" });
+    } else {
+      this.#resumeGate?.();
+      this.#resumeGate = null;
+      if (this.#lastState !== "halted") this.#emit({ event: "continued" });
+    }
+  }
+
+  /** Runs a phase; a lost connection is not a failure of the phase: lease and phase are taken up again. */
+  async #perform(state: Working, stopped: AbortSignal): Promise<void> {
+    // Let the transition reach the journal before the phase writes anything.
+    await Promise.resolve();
+    const phase =
+      PHASES.find((name) => name === state) ?? (state === "rollback" || state === "abort" ? state : null);
+    const started = performance.now();
+    const report = (status: "started" | "done" | "failed", ms: number | null) => {
+      if (phase !== null) this.#emit({ event: "phase", phase, status, ms });
+    };
+    report("started", null);
+    for (let attempt = 0; ; attempt++) {
+      const cancel = () => {
+        const timer = setTimeout(() => {
+          this.#connections
+            .cancelPhase()
+            .catch((error: unknown) => this.#o.log.warn({ error: messageOf(error) }, "cancel"));
+        }, 1000);
+        timer.unref();
+      };
+      stopped.addEventListener("abort", cancel, { once: true });
+      try {
+        await runEffect(state, this.#context(stopped), { hold: this.#o.hold });
+        report("done", performance.now() - started);
+        return;
+      } catch (error) {
+        const wait = RECONNECT_MS[attempt];
+        if (!(error instanceof ConnectionLost) || stopped.aborted || wait === undefined) {
+          if (!stopped.aborted) report("failed", performance.now() - started);
+          throw error;
+        }
+        await this.#reconnect(error, wait, stopped);
+      } finally {
+        stopped.removeEventListener("abort", cancel);
+        await this.#connections.closePhase();
+      }
+    }
+  }
+
+  async #reconnect(error: ConnectionLost, wait: number, stopped: AbortSignal): Promise<void> {
+    for (let delay = wait; ; delay = Math.min(delay * 2, 30_000)) {
+      this.#emit({
+        event: "log",
+        level: "warn",
+        message: `${error.message}; trying again in ${delay / 1000} s`,
+      });
+      await sleep(delay, undefined, { signal: stopped });
+      try {
+        await this.#connections.take(false);
+        return;
+      } catch (failure) {
+        if (delay >= 30_000 || (failure instanceof PartwayError && failure.kind === "fenced")) throw failure;
+        this.#o.log.warn({ error: messageOf(failure) }, "reconnect");
+      }
+    }
+  }
+
+  #context(stopped: AbortSignal): PhaseContext {
+    const { plan, settings, target, journal } = this.#o;
+    const at = () => new Date().toISOString();
+    const record: PhaseRecord = {
+      batch: (row) => journal.batch(plan.id, { ...row, at: at() }),
+      indexBuilt: (row) => journal.indexBuilt(plan.id, { ...row, at: at() }),
+      validation: (row) => journal.validation(plan.id, { ...row, at: at() }),
+      cutover: (row) => journal.cutover(plan.id, { ...row, at: at() }),
+      measurement: (row) => journal.measurement(plan.id, { ...row, at: at() }),
+    };
+    return {
+      plan,
+      settings,
+      target,
+      open: () => this.#connections.open(),
+      lease: this.#connections.lease,
+      record,
+      emit: (body) => this.#emit(body),
+      signal: stopped,
+      gate: async () => {
+        stopped.throwIfAborted();
+        if (this.#resumeGate === null) return;
+        await Promise.race([this.#gate, aborted(stopped)]);
+        stopped.throwIfAborted();
+      },
+    };
+  }
+
+  #explain(error: unknown): PartwayError {
+    const { plan } = this.#o;
+    const state = "Nothing is lost: what was committed is in the database, and the run can be resumed.";
+    return asPartwayError(error, state, `partway resume ${plan.id}`);
+  }
+
+  /** Halted: by the operator, by --until, at rest after cutover, or by a fault. */
+  #halted(context: MachineContext): void {
+    const { plan } = this.#o;
+    const kind = context.halt?.kind ?? "stopped";
+    const finish = async (): Promise<void> => {
+      // The effect that was left may be finishing its batch.
+      await this.#effect.catch(() => undefined);
+      if (kind === "stopped") {
+        const error = new PartwayError("stopped", {
+          what: `stopped by the operator during ${context.from}`,
+          state: "Nothing is lost: changes are still captured, and the run can be resumed.",
+          next: `partway resume ${plan.id}`,
+        });
+        await this.#end("stopped", EXIT.stopped, error);
+      } else if (kind === "until" || kind === "retained") {
+        await this.#end(this.#restOutcome(context), EXIT.done, null);
+      } else {
+        const error = this.#fault ?? this.#explain(new Error(`stopped by ${kind}`));
+        await this.#end("failed", error.exitCode, error);
+      }
+    };
+    void finish();
+  }
+
+  #restOutcome(context: MachineContext): Outcome {
+    if (context.from === "ready") return "ready-for-cutover";
+    return context.from === "retain" ? "retained" : "stopped";
+  }
+
+  async #ended(state: string): Promise<void> {
+    await this.#effect.catch(() => undefined);
+    const outcome: Outcome =
+      state === "rolledBack" ? "rolled-back" : state === "aborted" ? "aborted" : "done";
+    await this.#end(outcome, EXIT.done, null);
+  }
+
+  async #end(outcome: Outcome, exitCode: number, error: PartwayError | null): Promise<void> {
+    const { journal, plan } = this.#o;
+    clearInterval(this.#commandTimer);
+    await this.#connections.close();
+    if (error !== null) {
+      const { kind, message: what, state, next } = error;
+      this.#emit({ event: "stopped", kind, what, state, next, exitCode });
+      this.#o.log.error({ stack: error.stack, cause: messageOf(error.cause) }, "stopped");
+    } else {
+      this.#emit({ event: "finished", outcome, message: closing(plan, outcome, this.#lastFrom()) });
+    }
+    journal.transition({
+      migration: plan.id,
+      from: this.#lastState,
+      to: this.#lastState,
+      event: "end",
+      snapshot: this.#persisted(),
+      outcome,
+      at: new Date().toISOString(),
+    });
+    journal.expireCommands(plan.id, "the run has ended", new Date().toISOString());
+    journal.release(plan.id, this.#owner);
+    this.#finish({ migration: plan.id, outcome, exitCode, error });
+  }
+
+  #lastFrom(): Working {
+    return this.#actor.getSnapshot().context.from;
+  }
+
+  #persisted(): unknown {
+    const snapshot = this.#actor.getSnapshot();
+    return { value: snapshot.value, context: snapshot.context };
+  }
+
+  #commandTimer: NodeJS.Timeout | undefined;
+
+  /** Commands that other terminals wrote into the journal. */
+  #pollCommands(): void {
+    const { journal, plan } = this.#o;
+    this.#commandTimer = setInterval(() => {
+      for (const { rowid, name } of journal.takeCommands(plan.id)) {
+        const refusal = this.command(name);
+        journal.answer(rowid, refusal === null, refusal ?? `${name}: done`, new Date().toISOString());
+      }
+    }, 300);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function closing(plan: Plan, outcome: Outcome, from: Working): string {
+  const { schema, source, retired, failed } = plan.names;
+  switch (outcome) {
+    case "done":
+      return `${schema}.${source} is partitioned; the retired table and everything Partway made are gone.`;
+    case "rolled-back":
+      return `${schema}.${source} is the old table again, with every write made since; the new one is kept as ${failed}.`;
+    case "aborted":
+      return `${schema}.${source} is as it was; everything Partway made is gone.`;
+    case "ready-for-cutover":
+      return `Ready for cutover; changes are still captured. Next: partway cutover ${plan.id}`;
+    case "retained":
+      return `${schema}.${source} is partitioned; ${retired} is kept. To keep it current and count down: partway resume ${plan.id}; back: partway rollback ${plan.id}; after the window: partway finalize ${plan.id}`;
+    case "stopped":
+    case "failed":
+      return `Stopped before ${from}; go on with: partway resume ${plan.id}`;
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Where to go on after an interruption: journal against database (DESIGN 4). Every phase is idempotent, so starting at
+ * the database's own word is always right; the journal only adds what the database does not know (backup, ready).
+ */
+import type { Working } from "../../state/machine.js";
+import type { StorePhase } from "../sync/store.js";
+
+const UNDOING: readonly Working[] = ["rollback", "abort", "drop"];
+
+/**
+ * `journal`: where the journal says the run stood. `stored`: the next phase by the database, null when it has no row.
+ * Returns the state to go on from, or `ended` when an undo had removed everything before the process died, or
+ * `unknown` when the database has no trace of a run that should have left one.
+ */
+export function reconcile(journal: Working, stored: StorePhase | null): Working | "ended" | "unknown" {
+  if (stored === null) {
+    if (UNDOING.includes(journal)) return "ended";
+    return journal === "backup" ? "backup" : "unknown";
+  }
+  if (journal === "abort" && stored !== "retain") return "abort";
+  switch (stored) {
+    case "shadow":
+      return journal === "backup" ? "backup" : "shadow";
+    case "cutover":
+      return journal === "ready" || journal === "cutover" ? journal : "validate";
+    case "retain":
+      return journal === "cutover" || journal === "rollback" ? journal : "retain";
+    case "rolled-back":
+      return "rollback";
+    case "copy":
+    case "index":
+    case "validate":
+    case "drop":
+      return stored;
+  }
+}

@@ -1,0 +1,65 @@
+/** The state directory: `journal.db`, `backups/`, `log/`. Default `.partway/` in the current folder. */
+import { join, resolve } from "node:path";
+import type { Logger } from "pino";
+import { Journal } from "../../state/journal.js";
+import type { MigrationRecord } from "../../state/journal-rows.js";
+import { badInput } from "../errors.js";
+import { openLog } from "../log.js";
+
+export const DEFAULT_STATE = ".partway";
+
+export interface StateDir {
+  dir: string;
+  journal: Journal;
+  backups: string;
+  log: Logger;
+}
+
+/** Opens (and with "write" makes) the state directory. Errors: bad-input naming the file. */
+export function openState(dir: string | undefined, mode: "write" | "read"): StateDir {
+  const root = resolve(dir ?? DEFAULT_STATE);
+  const journal = Journal.open(join(root, "journal.db"), mode);
+  return {
+    dir: root,
+    journal,
+    backups: join(root, "backups"),
+    log: openLog(join(root, "log", "partway.ndjson")),
+  };
+}
+
+/** The journal alone, for reading. */
+export function openJournal(dir: string | undefined): Journal {
+  return Journal.open(join(resolve(dir ?? DEFAULT_STATE), "journal.db"), "read");
+}
+
+const ENDED = new Set(["done", "rolled-back", "aborted"]);
+
+/** The migration `id` names; without one, the only migration that has not ended. */
+export function pickMigration(journal: Journal, id: string | undefined, endedToo = false): MigrationRecord {
+  const all = journal.migrations();
+  if (id !== undefined) {
+    const found = all.find((m) => m.id === id);
+    if (found !== undefined) return found;
+    throw badInput(
+      `there is no migration ${id} in ${journal.file}`,
+      all.length === 0
+        ? "partway run starts one."
+        : `partway list shows them: ${all.map((m) => m.id).join(", ")}`,
+    );
+  }
+  const open = all.filter((m) => m.outcome === null || !ENDED.has(m.outcome));
+  const [first, second] = open;
+  if (first !== undefined && second === undefined) return first;
+  if (first === undefined) {
+    const newest = all[0];
+    if (endedToo && newest !== undefined) return newest;
+    throw badInput(
+      `no migration in ${journal.file} is open`,
+      "partway list shows what there was; partway run starts one.",
+    );
+  }
+  throw badInput(
+    `several migrations are open: ${open.map((m) => m.id).join(", ")}`,
+    "Name one: the command takes the id as its argument.",
+  );
+}

@@ -1,0 +1,77 @@
+/** Plan, settings and position of a migration as the journal holds them. */
+import { z } from "zod";
+import { PHASES, type PhaseName } from "../../state/events.js";
+import type { MigrationRecord } from "../../state/journal-rows.js";
+import { WORKING, type Working } from "../../state/machine.js";
+import { mergeOptions, parseSettings, type RawSettings } from "../config/request.js";
+import { PartwayError } from "../errors.js";
+import type { Settings } from "../phases/phase.js";
+import type { Plan } from "../plan/types.js";
+
+/** Written by this program and guarded by the journal's checks: the version is what has to be looked at. */
+const PlanShape = z.custom<Plan>(
+  (value) => z.object({ version: z.literal(1), id: z.string() }).safeParse(value).success,
+);
+
+const SettingsShape = z.object({
+  workers: z.number(),
+  batchBlocks: z.number(),
+  lockTimeoutMs: z.number(),
+  lockTimeoutMaxMs: z.number(),
+  lockTries: z.number(),
+  holdBudgetMs: z.number(),
+  backupDir: z.string().nullable(),
+  repair: z.boolean(),
+  forceDrop: z.boolean().default(false),
+});
+
+const SnapshotShape = z.object({
+  context: z.object({ from: z.enum(WORKING), until: z.enum(PHASES).nullable() }),
+});
+
+function unreadable(record: MigrationRecord, what: string): PartwayError {
+  return new PartwayError("bad-input", {
+    what: `the journal's ${what} of migration ${record.id} cannot be read by this version of Partway`,
+    state: "Nothing was touched.",
+    next: "Use the version of Partway that started it (CHANGELOG.md).",
+  });
+}
+
+/** The plan a migration was started with. */
+export function readPlan(record: MigrationRecord): Plan {
+  const parsed = PlanShape.safeParse(record.plan);
+  if (!parsed.success) throw unreadable(record, "plan");
+  return parsed.data;
+}
+
+/** The settings it was started with, under what is given now. */
+export function readSettings(record: MigrationRecord, given: RawSettings): Settings {
+  const parsed = SettingsShape.safeParse(record.settings);
+  if (!parsed.success) throw unreadable(record, "settings");
+  const s = parsed.data;
+  const before: RawSettings = {
+    workers: String(s.workers),
+    batchBlocks: String(s.batchBlocks),
+    lockTimeout: `${s.lockTimeoutMs}ms`,
+    lockTimeoutMax: given.lockTimeout === undefined ? `${s.lockTimeoutMaxMs}ms` : undefined,
+    lockTries: String(s.lockTries),
+    holdBudget: `${s.holdBudgetMs}ms`,
+    backup: s.backupDir ?? false,
+    repair: false,
+  };
+  return parseSettings(mergeOptions(before, given));
+}
+
+/** Where the journal says the run stands: the state itself, or where a halted run goes on from. */
+export function positionOf(record: MigrationRecord): Working {
+  const state = WORKING.find((name) => name === record.state);
+  if (state !== undefined) return state;
+  const snapshot = SnapshotShape.safeParse(record.snapshot);
+  return snapshot.success ? snapshot.data.context.from : "backup";
+}
+
+/** The phase the run was asked to stop after, or null. */
+export function untilOf(record: MigrationRecord): PhaseName | null {
+  const snapshot = SnapshotShape.safeParse(record.snapshot);
+  return snapshot.success ? snapshot.data.context.until : null;
+}

@@ -1,0 +1,188 @@
+/** Looking at migrations without driving them: list, status, verify. Part of the programmatic interface. */
+import { z } from "zod";
+import { createViewStore } from "../state/fold.js";
+import type { Journal } from "../state/journal.js";
+import type { MigrationRecord } from "../state/journal-rows.js";
+import { emptyView, type RunView } from "../state/view.js";
+import { type ConnectOptions, type StateOptions, targetOf, withSession } from "./api.js";
+import { drivenElsewhere } from "./engine/other-process.js";
+import { openJournal, pickMigration } from "./engine/state-dir.js";
+import { positionOf, readPlan } from "./engine/stored-plan.js";
+import { messageOf } from "./errors.js";
+import { Session } from "./pg/session.js";
+import { different, findDifferences } from "./phases/validate.js";
+import type { Plan } from "./plan/types.js";
+import { backlog } from "./sync/apply.js";
+import { type Comparison, compareSides } from "./sync/compare.js";
+import { sidesOf } from "./sync/pairs.js";
+import { mustReadStored, readStored, type StoredMigration } from "./sync/store.js";
+import { nameHolder } from "./sync/swap.js";
+import { verdict } from "./sync/verdict.js";
+
+export interface ListedMigration {
+  id: string;
+  table: string;
+  server: string;
+  state: string;
+  outcome: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+/** Every migration in the journal, newest first. */
+export function list(options: StateOptions): ListedMigration[] {
+  const journal = openJournal(options.state);
+  try {
+    return journal.migrations().map(({ id, table, server, state, outcome, createdAt, updatedAt }) => ({
+      id,
+      table,
+      server,
+      state,
+      outcome,
+      createdAt,
+      updatedAt,
+    }));
+  } finally {
+    journal.close();
+  }
+}
+
+export interface StatusReport extends ListedMigration {
+  /** Where the run goes on. */
+  position: string;
+  /** The process that drives it, when one is alive. */
+  driver: { pid: number; host: string } | null;
+  view: RunView;
+  /** What the database says now. */
+  database: DatabaseStatus;
+  /** The command to type next. */
+  next: string;
+}
+
+export type DatabaseStatus =
+  | { reachable: false; why: string }
+  | { reachable: true; known: false }
+  | {
+      reachable: true;
+      known: true;
+      phase: string;
+      keysBehind: number | null;
+      cutoverAt: string | null;
+      deadline: string | null;
+      secondsLeft: number | null;
+      rollbackSafe: boolean | null;
+      verdict: string | null;
+    };
+
+/** Where one migration stands, by the journal and by the database. */
+export async function status(
+  options: ConnectOptions & StateOptions & { id?: string | undefined },
+): Promise<StatusReport> {
+  const journal = openJournal(options.state);
+  try {
+    const record = pickMigration(journal, options.id, true);
+    const database = await databaseStatus(options, readPlan(record));
+    return {
+      id: record.id,
+      table: record.table,
+      server: record.server,
+      state: record.state,
+      outcome: record.outcome,
+      createdAt: record.createdAt,
+      updatedAt: record.updatedAt,
+      position: positionOf(record),
+      driver:
+        drivenElsewhere(record) && record.owner !== null
+          ? { pid: record.owner.pid, host: record.owner.host }
+          : null,
+      view: viewOf(journal, record),
+      database,
+      next: nextCommand(record, database),
+    };
+  } finally {
+    journal.close();
+  }
+}
+
+/** The view of a migration, folded from the journal's events. */
+export function viewOf(journal: Journal, record: MigrationRecord): RunView {
+  const { id, table, server, createdAt } = record;
+  const store = createViewStore(emptyView({ migration: id, table, server, startedAt: createdAt }));
+  for (const { event } of journal.events(id)) store.push(event);
+  return store.current();
+}
+
+function nextCommand(record: MigrationRecord, database: DatabaseStatus): string {
+  const { id, outcome } = record;
+  if (outcome === "done" || outcome === "rolled-back" || outcome === "aborted")
+    return "Nothing: it has ended.";
+  if (drivenElsewhere(record)) return "Nothing: a process is running it.";
+  if (outcome === "ready-for-cutover") return `partway cutover ${id}`;
+  if (database.reachable && database.known && database.phase === "retain") {
+    const open = (database.secondsLeft ?? 0) > 0;
+    return open ? `partway resume ${id} --hold, or partway rollback ${id}` : `partway finalize ${id}`;
+  }
+  return `partway resume ${id}`;
+}
+
+async function databaseStatus(options: ConnectOptions, plan: Plan): Promise<DatabaseStatus> {
+  try {
+    return await withSession(await targetOf(options), async (session) => {
+      const stored = await readStored(session, plan.id);
+      return stored === null ? { reachable: true, known: false } : knownStatus(session, plan, stored);
+    });
+  } catch (error) {
+    return { reachable: false, why: messageOf(error) };
+  }
+}
+
+const Present = z.object({ oid: z.string().nullable() });
+
+async function knownStatus(session: Session, plan: Plan, stored: StoredMigration): Promise<DatabaseStatus> {
+  const inWindow = stored.phase === "retain";
+  const { log } = sidesOf(plan, inWindow ? "reverse" : "forward");
+  const { oid } = await session.one(Present, "SELECT to_regclass($1)::oid::text AS oid", [log]);
+  const now = inWindow ? await verdict(session, plan, stored) : null;
+  return {
+    reachable: true,
+    known: true,
+    phase: stored.phase,
+    keysBehind: now?.keysBehind ?? (oid === null ? null : await backlog(session, log)),
+    cutoverAt: stored.cutoverAt,
+    deadline: stored.deadline,
+    secondsLeft: stored.secondsLeft,
+    rollbackSafe: now?.safe ?? null,
+    verdict: now?.sentence ?? null,
+  };
+}
+
+/**
+ * Validates again, at any time from `validate` on, also while another process runs the migration: reads only, and
+ * leaves out the pairs in the change log. Errors: `difference` naming leaf and key.
+ */
+export async function verify(
+  options: ConnectOptions & StateOptions & { id?: string | undefined; workers?: number | undefined },
+): Promise<Comparison> {
+  const journal = openJournal(options.state);
+  const plan = (() => {
+    try {
+      return readPlan(pickMigration(journal, options.id));
+    } finally {
+      journal.close();
+    }
+  })();
+  const target = await targetOf(options);
+  const { direction, partitionedOid } = await withSession(target, async (session) => {
+    const stored = await mustReadStored(session, plan.id);
+    const partitionedOid = stored.shadowOid ?? "0";
+    const after = (await nameHolder(session, plan, stored.shadowOid)) === "new";
+    return { direction: after ? ("reverse" as const) : ("forward" as const), partitionedOid };
+  });
+  const open = () => Session.open(target);
+  const gate = () => Promise.resolve();
+  const workers = options.workers ?? 2;
+  const comparison = await compareSides({ plan, direction, partitionedOid, workers, open, gate });
+  if (comparison.equal) return comparison;
+  const { named } = await findDifferences(plan, comparison, partitionedOid, open);
+  throw different(plan, comparison, named);
+}

@@ -1,0 +1,97 @@
+/**
+ * Cutover: drain until the log is short, take the locks within bounds, and in one transaction drain the rest, look for
+ * drift, swap the names and carry the sequences (DESIGN 3.6). What is unknown after a lost connection is read from the
+ * catalog by the next attempt, after the epoch was bumped.
+ */
+
+import { PartwayError } from "../errors.js";
+import type { Plan, Statement } from "../plan/types.js";
+import { backlog } from "../sync/apply.js";
+import { catchUp } from "../sync/catchup.js";
+import { assertNoDrift, assertSameTable } from "../sync/guard.js";
+import { oidOf } from "../sync/leaves.js";
+import { sidesOf } from "../sync/pairs.js";
+import { restartCopy } from "../sync/reset.js";
+import { mustReadStored } from "../sync/store.js";
+import { assertSequencesAhead, nameHolder, renameSql, sequenceSql } from "../sync/swap.js";
+import { swapWithinBounds } from "../sync/swap-locked.js";
+import type { Phase, PhaseContext } from "./phase.js";
+
+const SQL = {
+  commit: /*sql*/ `
+UPDATE partway.migration SET phase = 'retain', cutover_at = clock_timestamp(),
+       deadline = clock_timestamp() + make_interval(secs => $2::double precision) WHERE id = $1`,
+} as const;
+
+function sql(plan: Plan): Statement[] {
+  const { live, lagging } = sidesOf(plan, "forward");
+  return [
+    { sql: `LOCK TABLE ${lagging} IN SHARE UPDATE EXCLUSIVE MODE` },
+    {
+      sql: `LOCK TABLE ${live} IN SHARE UPDATE EXCLUSIVE MODE`,
+      note: "blocks no reader or writer; autovacuum yields",
+    },
+    {
+      sql: `LOCK TABLE ${lagging} IN ACCESS EXCLUSIVE MODE`,
+      note: "with lock_timeout and statement_timeout, retried",
+    },
+    { sql: `LOCK TABLE ${live} IN ACCESS EXCLUSIVE MODE`, note: "the live side last; then the last drain" },
+    { sql: renameSql(plan, "forward") },
+    ...(plan.sequences.length === 0 ? [] : [{ sql: sequenceSql(plan, "forward") }]),
+    { sql: SQL.commit.trim(), note: "the retention window begins, by the database's clock" },
+  ];
+}
+
+async function run(context: PhaseContext): Promise<void> {
+  const { plan } = context;
+  const session = await context.open();
+  const stored = await mustReadStored(session, plan.id);
+  const shadowOid = stored.shadowOid ?? (await restartCopy(session, context, "the shadow is not there"));
+  if ((await nameHolder(session, plan, shadowOid)) !== "new") {
+    if (!stored.validated) {
+      throw new PartwayError("unexpected", {
+        what: "cutover was asked for before validation",
+        state: "Nothing was switched.",
+        next: `partway resume ${plan.id}`,
+      });
+    }
+    const sides = sidesOf(plan, "forward");
+    await assertSameTable(session, plan, await oidOf(session, sides.live));
+    await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
+    await swapWithinBounds(context, session, {
+      direction: "forward",
+      oids: [plan.source.oid, shadowOid],
+      drain: () => catchUp(session, context),
+      check: () => assertNoDrift(session, plan, plan.source.oid, plan.fingerprint),
+      commit: { sql: SQL.commit, params: [plan.id, plan.request.keepSeconds] },
+    });
+  }
+  await afterwards(context);
+}
+
+/** New transactions assert what the swap promised: the forward log is empty, and sequences are beyond the keys. */
+async function afterwards(context: PhaseContext): Promise<void> {
+  const { plan } = context;
+  const session = await context.open();
+  const { log } = sidesOf(plan, "forward");
+  const late = await backlog(session, log);
+  if (late > 0) {
+    throw new PartwayError("unexpected", {
+      what: `${late} changes reached the retired table ${plan.names.schema}.${plan.names.retired} after cutover`,
+      state:
+        "The application is on the new table; those changes stand in the retired one only, and in the forward log.",
+      next: `Find who writes to ${plan.names.retired} by name, then: partway verify ${plan.id}`,
+    });
+  }
+  for (const { sequence, to } of await assertSequencesAhead(session, plan)) {
+    const message = `sequence ${sequence} lagged behind the largest key and was moved to ${to}`;
+    context.emit({ event: "log", level: "warn", message });
+  }
+}
+
+/** After cutover the way back is `partway rollback`; before it there is nothing to undo. */
+async function undo(): Promise<void> {
+  return Promise.resolve();
+}
+
+export const cutover = { name: "cutover", sql, run, undo } satisfies Phase;

@@ -1,0 +1,255 @@
+/**
+ * Dedupe, then indexes (DESIGN 3.3). A row updated during the copy may have been copied twice; every such pair is in
+ * the change log, so every logged pair is deleted from the shadow once, and unique indexes can be built. Builds run
+ * per leaf on several connections, unique first; the parent's index is made ON ONLY and each leaf's attached to it.
+ * Ends with statistics, the reverse capture (nobody uses the shadow yet), and the first catch-up.
+ */
+import { z } from "zod";
+import { PartwayError } from "../errors.js";
+import { ident, literal, qualified } from "../pg/quote.js";
+import type { Session } from "../pg/session.js";
+import { leafIndexName } from "../plan/names.js";
+import type { IndexPlan, Plan, Statement } from "../plan/types.js";
+import { captureStands, leafTriggerDdl, logDdl, triggerDdl } from "../sync/capture.js";
+import { catchUp } from "../sync/catchup.js";
+import { dedupeLeafSql } from "../sync/dedupe.js";
+import { assertNoDrift } from "../sync/guard.js";
+import { type LeafRow, leavesOf } from "../sync/leaves.js";
+import { markSql, sidesOf } from "../sync/pairs.js";
+import { runPool } from "../sync/pool.js";
+import { removeReverseCapture } from "../sync/remove.js";
+import { restartCopy } from "../sync/reset.js";
+import { mustReadStored, STORE_SQL } from "../sync/store.js";
+import type { Phase, PhaseContext } from "./phase.js";
+
+/** One leaf's index: the same statement that `plan` prints. `leaf` is quoted and qualified. */
+export function leafIndexSql(index: IndexPlan, leaf: string, name: string): string {
+  return index.build.kind === "constraint"
+    ? `ALTER TABLE ${leaf} ADD CONSTRAINT ${ident(name)} ${index.build.definition}`
+    : `CREATE ${index.unique ? "UNIQUE " : ""}INDEX ${ident(name)} ON ${leaf}${index.build.tail}`;
+}
+
+/** The parent's index, of no storage: valid once every leaf's index is attached. */
+export function parentIndexSql(plan: Plan, index: IndexPlan): string {
+  const shadow = qualified(plan.names.schema, plan.names.shadow);
+  return index.build.kind === "constraint"
+    ? `ALTER TABLE ONLY ${shadow} ADD CONSTRAINT ${ident(index.shadowName)} ${index.build.definition}`
+    : `CREATE ${index.unique ? "UNIQUE " : ""}INDEX ${ident(index.shadowName)} ON ONLY ${shadow}${index.build.tail}`;
+}
+
+function attachSql(plan: Plan, index: IndexPlan, leafIndex: string): string {
+  const { schema } = plan.names;
+  return `ALTER INDEX ${qualified(schema, index.shadowName)} ATTACH PARTITION ${qualified(schema, leafIndex)}`;
+}
+
+function sql(plan: Plan): Statement[] {
+  const { schema } = plan.names;
+  const shadow = qualified(schema, plan.names.shadow);
+  const first = plan.leaves[0];
+  const leafName = first?.name ?? "leaf";
+  const leaf = qualified(schema, leafName);
+  return [
+    {
+      sql: dedupeLeafSql(plan, leaf, "<the leaf's constraint>"),
+      note: "dedupe, once for each leaf that has logged pairs",
+    },
+    ...plan.indexes.flatMap((index) => {
+      const name = leafIndexName({ name: leafName }, index);
+      return [
+        {
+          sql: leafIndexSql(index, leaf, name),
+          note: `once for each of ${plan.leaves.length} leaves, in parallel`,
+        },
+        { sql: parentIndexSql(plan, index) },
+        { sql: attachSql(plan, index, name), note: "once for each leaf" },
+      ];
+    }),
+    { sql: `VACUUM (FREEZE, ANALYZE) ${leaf}`, note: "leaves; then ANALYZE of the parent" },
+    ...logDdl(plan, "reverse"),
+    ...triggerDdl(plan, "reverse", shadow),
+    ...leafTriggerDdl(plan, leaf).map((s) => ({
+      ...s,
+      note: "once for each leaf: truncating a leaf does not fire the parent's",
+    })),
+  ];
+}
+
+const LEAF_INDEXES_SQL = /*sql*/ `
+SELECT i.indrelid::text AS leaf, c.relname AS name, (i.indisvalid AND i.indisready)::text AS valid,
+       (EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid))::text AS attached
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+ WHERE i.indrelid = $1::oid OR i.indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid)`;
+
+const truth = z.enum(["true", "false"]).transform((v) => v === "true");
+const LeafIndex = z.object({ leaf: z.string(), name: z.string(), valid: truth, attached: truth });
+
+async function existingIndexes(session: Session, shadowOid: string) {
+  const rows = await session.rows(LeafIndex, LEAF_INDEXES_SQL, [shadowOid]);
+  return new Map(rows.map((row) => [`${row.leaf}/${row.name}`, row]));
+}
+
+async function dedupe(context: PhaseContext, sessions: Session[], leaves: LeafRow[]): Promise<void> {
+  const { plan, lease } = context;
+  const { log } = sidesOf(plan, "forward");
+  const [session] = sessions;
+  if (session === undefined) return;
+  await session.query(`ANALYZE ${log}`);
+  await runPool(sessions, leaves, context.gate, async (worker, leaf) => {
+    const some = await worker.query(
+      `SELECT FROM ${log} WHERE partway_op = 'r' AND (${leaf.constraint}) LIMIT 1`,
+    );
+    if (some.rows.length === 0) return;
+    await lease.tx(worker, async () => {
+      await worker.query(markSql(plan));
+      await worker.query(dedupeLeafSql(plan, leaf.table, leaf.constraint));
+    });
+  });
+}
+
+async function buildLeafIndexes(
+  context: PhaseContext,
+  sessions: Session[],
+  shadowOid: string,
+  leaves: LeafRow[],
+) {
+  const { plan, lease } = context;
+  const [session] = sessions;
+  if (session === undefined) return;
+  const existing = await existingIndexes(session, shadowOid);
+  const unique = [...plan.indexes].sort((a, b) => Number(b.unique) - Number(a.unique));
+  const tasks = unique.flatMap((index) =>
+    leaves.map((leaf) => ({ index, leaf, name: leafIndexName(leaf, index) })),
+  );
+  const current = new Set<string>();
+  let built = 0;
+  const started = performance.now();
+  const report = () => {
+    const seconds = (performance.now() - started) / 1000;
+    const left = built > 0 && seconds >= 1 ? ((tasks.length - built) * seconds) / built : null;
+    context.emit({ event: "index", built, total: tasks.length, current: [...current], secondsLeft: left });
+  };
+  report();
+  await runPool(sessions, tasks, context.gate, async (worker, { index, leaf, name }) => {
+    const found = existing.get(`${leaf.oid}/${name}`);
+    if (found?.valid !== true) {
+      const from = performance.now();
+      current.add(name);
+      report();
+      await lease.tx(worker, async () => {
+        if (found !== undefined) await dropHalfBuilt(worker, plan, index, leaf.table, name);
+        await worker.query(leafIndexSql(index, leaf.table, name));
+      });
+      current.delete(name);
+      context.record.indexBuilt({ leaf: leaf.name, index: name, ms: performance.now() - from });
+    }
+    built += 1;
+    report();
+  });
+}
+
+/** An invalid or half-built index found on resume is dropped and rebuilt. */
+async function dropHalfBuilt(
+  session: Session,
+  plan: Plan,
+  index: IndexPlan,
+  leaf: string,
+  name: string,
+): Promise<void> {
+  await session.query(
+    index.build.kind === "constraint"
+      ? `ALTER TABLE ${leaf} DROP CONSTRAINT ${ident(name)}`
+      : `DROP INDEX ${qualified(plan.names.schema, name)}`,
+  );
+}
+
+async function attachAll(
+  context: PhaseContext,
+  session: Session,
+  shadowOid: string,
+  leaves: LeafRow[],
+): Promise<void> {
+  const { plan, lease } = context;
+  const existing = await existingIndexes(session, shadowOid);
+  for (const index of plan.indexes) {
+    await context.gate();
+    await lease.tx(session, async () => {
+      if (!existing.has(`${shadowOid}/${index.shadowName}`)) await session.query(parentIndexSql(plan, index));
+      for (const leaf of leaves) {
+        const name = leafIndexName(leaf, index);
+        if (existing.get(`${leaf.oid}/${name}`)?.attached !== true)
+          await session.query(attachSql(plan, index, name));
+      }
+      if (index.comment !== null) {
+        await session.query(commentSql(plan, index, index.comment));
+      }
+    });
+  }
+}
+
+function commentSql(plan: Plan, index: IndexPlan, comment: string): string {
+  return `COMMENT ON INDEX ${qualified(plan.names.schema, index.shadowName)} IS ${literal(comment)}`;
+}
+
+/** Closed leaves are frozen now, so that the application's first hour is not slow; every leaf gets statistics. */
+async function statistics(context: PhaseContext, sessions: Session[], leaves: LeafRow[]): Promise<void> {
+  await runPool(sessions, leaves, context.gate, async (worker, leaf) => {
+    await worker.query(`VACUUM (FREEZE, ANALYZE) ${leaf.table}`);
+  });
+  const { plan } = context;
+  await sessions[0]?.query(`ANALYZE ${qualified(plan.names.schema, plan.names.shadow)}`);
+}
+
+async function installReverseCapture(
+  context: PhaseContext,
+  session: Session,
+  shadowOid: string,
+): Promise<void> {
+  const { plan, lease } = context;
+  if (await captureStands(session, plan, "reverse", shadowOid)) return;
+  const shadow = qualified(plan.names.schema, plan.names.shadow);
+  await lease.tx(session, async () => {
+    const leaves = await leavesOf(session, shadowOid);
+    const statements = [
+      ...logDdl(plan, "reverse"),
+      ...triggerDdl(plan, "reverse", shadow),
+      ...leaves.flatMap((leaf) => leafTriggerDdl(plan, leaf.table)),
+    ];
+    for (const statement of statements) await session.query(statement.sql);
+  });
+}
+
+async function run(context: PhaseContext): Promise<void> {
+  const { plan, lease, settings } = context;
+  const session = await context.open();
+  const stored = await mustReadStored(session, plan.id);
+  const shadowOid = stored.shadowOid ?? (await restartCopy(session, context, "the shadow is not there"));
+  await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
+  const sessions = [session];
+  while (sessions.length < Math.max(1, settings.workers)) sessions.push(await context.open());
+  if (stored.phase === "shadow" || stored.phase === "copy") {
+    throw new PartwayError("unexpected", {
+      what: "the copy is not complete, so no index may be built",
+      state: "Nothing was changed.",
+      next: `partway resume ${plan.id}`,
+    });
+  }
+  const leaves = await leavesOf(session, shadowOid);
+  await dedupe(context, sessions, leaves);
+  await buildLeafIndexes(context, sessions, shadowOid, leaves);
+  await attachAll(context, session, shadowOid, leaves);
+  await statistics(context, sessions, leaves);
+  await installReverseCapture(context, session, shadowOid);
+  await catchUp(session, context);
+  await lease.tx(session, async () => {
+    await session.query(STORE_SQL.setPhase, [plan.id, "validate"]);
+  });
+}
+
+/** The indexes go with the shadow; what is left is the reverse capture. */
+async function undo(context: PhaseContext): Promise<void> {
+  const session = await context.open();
+  const stored = await mustReadStored(session, context.plan.id);
+  if (stored.shadowOid !== null) await removeReverseCapture(context, session, stored.shadowOid);
+}
+
+export const index = { name: "index", sql, run, undo } satisfies Phase;

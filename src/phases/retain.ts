@@ -1,0 +1,121 @@
+/**
+ * The retention window: the retired table is kept current by the reverse change log, the verdict is told every second,
+ * and the deadline is the database's clock, stored in the database (DESIGN 3.8). Ends when the deadline has passed.
+ */
+import type { Session } from "../pg/session.js";
+import type { Plan, Statement } from "../plan/types.js";
+import { applySql } from "../sync/apply.js";
+import { leafTriggerDdl } from "../sync/capture.js";
+import { rest } from "../sync/drain.js";
+import { leavesOf } from "../sync/leaves.js";
+import { inLock } from "../sync/lock.js";
+import { sidesOf } from "../sync/pairs.js";
+import { followReverse } from "../sync/reverse.js";
+import { mustReadStored, STORE_SQL } from "../sync/store.js";
+import { leavesWithoutCapture, verdict, windowFingerprints } from "../sync/verdict.js";
+import type { Phase, PhaseContext } from "./phase.js";
+
+function sql(plan: Plan): Statement[] {
+  const apply = applySql(plan, sidesOf(plan, "reverse"), false);
+  return [
+    { sql: apply.pick, note: "reverse apply, one REPEATABLE READ transaction a batch" },
+    { sql: apply.remove },
+    { sql: apply.insert },
+    { sql: apply.forget },
+  ];
+}
+
+async function rememberDefinitions(
+  context: PhaseContext,
+  session: Session,
+  shadowOid: string,
+): Promise<void> {
+  const prints = await windowFingerprints(session, context.plan, shadowOid);
+  await context.lease.tx(session, async () => {
+    await session.query(STORE_SQL.setFingerprint, [context.plan.id, JSON.stringify(prints)]);
+  });
+}
+
+/** A leaf attached during the window inherits the row trigger but not the truncate trigger: it gets its own. */
+async function captureNewLeaves(context: PhaseContext, session: Session, shadowOid: string): Promise<void> {
+  const { plan } = context;
+  const without = new Set(await leavesWithoutCapture(session, plan, shadowOid));
+  if (without.size === 0) return;
+  const known = new Set(plan.leaves.map((leaf) => leaf.name));
+  const added = (await leavesOf(session, shadowOid)).filter(
+    (leaf) => without.has(leaf.name) && !known.has(leaf.name),
+  );
+  for (const leaf of added) {
+    await inLock(context, session, {
+      purpose: `capture of TRUNCATE on the new leaf ${leaf.name}`,
+      calm: [leaf.table],
+      strong: [{ table: leaf.table, mode: "SHARE ROW EXCLUSIVE" }],
+      work: async () => {
+        for (const statement of leafTriggerDdl(plan, leaf.table)) await session.query(statement.sql);
+      },
+    });
+    context.emit({
+      event: "log",
+      level: "info",
+      message: `leaf ${leaf.name} was added: its TRUNCATE is captured too`,
+    });
+  }
+}
+
+/** Stores the definitions that the verdict compares with, if the cutover has not left them yet. */
+export async function beginWindow(context: PhaseContext): Promise<void> {
+  const session = await context.open();
+  const stored = await mustReadStored(session, context.plan.id);
+  if (stored.fingerprintJson === null && stored.shadowOid !== null)
+    await rememberDefinitions(context, session, stored.shadowOid);
+}
+
+async function run(context: PhaseContext): Promise<void> {
+  const { plan, signal } = context;
+  await beginWindow(context);
+  const session = await context.open();
+  const worker = await context.open();
+  const until = new AbortController();
+  const stop = () => until.abort();
+  signal.addEventListener("abort", stop, { once: true });
+  let failure: { error: unknown } | null = null;
+  const following = followReverse(worker, context, until.signal).catch((error: unknown) => {
+    failure = { error };
+    until.abort();
+  });
+  try {
+    while (!until.signal.aborted) {
+      const stored = await mustReadStored(session, plan.id);
+      if (stored.shadowOid !== null) await captureNewLeaves(context, session, stored.shadowOid);
+      const now = await verdict(session, plan, stored);
+      const secondsLeft = stored.secondsLeft ?? 0;
+      context.emit({
+        event: "window",
+        deadline: stored.deadline ?? "",
+        secondsLeft: Math.max(0, secondsLeft),
+        safe: now.safe,
+        verdict: now.sentence,
+        keysBehind: now.keysBehind,
+      });
+      if (secondsLeft <= 0) break;
+      await rest(Math.min(1000, secondsLeft * 1000), until.signal);
+    }
+  } finally {
+    until.abort();
+    await following;
+    signal.removeEventListener("abort", stop);
+  }
+  rethrow(failure);
+  signal.throwIfAborted();
+}
+
+function rethrow(failure: { error: unknown } | null): void {
+  if (failure !== null) throw failure.error;
+}
+
+/** What undoes the window is `partway rollback`. */
+async function undo(): Promise<void> {
+  return Promise.resolve();
+}
+
+export const retain = { name: "retain", sql, run, undo } satisfies Phase;

@@ -1,0 +1,152 @@
+/** Validation: nothing goes live that is not, row by row and column by column, what the source is (DESIGN 3.5). */
+import { PartwayError } from "../errors.js";
+import type { Session } from "../pg/session.js";
+import type { Plan, Statement } from "../plan/types.js";
+import { TruncateSeen } from "../sync/apply.js";
+import { catchUp } from "../sync/catchup.js";
+import { type Comparison, compareSides, differingLeaves, onSharedSnapshot, sumSql } from "../sync/compare.js";
+import { assertNoDrift } from "../sync/guard.js";
+import { type LeafRow, leavesOf } from "../sync/leaves.js";
+import { type Difference, locate, markDirty } from "../sync/locate.js";
+import { type Direction, sidesOf } from "../sync/pairs.js";
+import { restartCopy } from "../sync/reset.js";
+import { mustReadStored, STORE_SQL } from "../sync/store.js";
+import type { Phase, PhaseContext } from "./phase.js";
+
+/** Keys named when a difference is found; the rest is counted by leaf. */
+const NAMED_KEYS = 20;
+
+function sql(plan: Plan): Statement[] {
+  const sides = sidesOf(plan, "forward");
+  return [
+    {
+      sql: `LOCK TABLE ${sides.live}, ${sides.lagging}, ${sides.log} IN ACCESS SHARE MODE`,
+      note: "before the snapshot",
+    },
+    { sql: "SELECT pg_export_snapshot()", note: "one REPEATABLE READ snapshot shared by the workers" },
+    { sql: sumSql(plan, sides, sides.live, "<range of blocks>"), note: "the source, in ranges" },
+    { sql: sumSql(plan, sides, "<leaf>", "true"), note: "each leaf" },
+  ];
+}
+
+/** Compares both sides of `direction`, reports and records the result. */
+export async function compareAndReport(
+  context: PhaseContext,
+  direction: Direction,
+  partitionedOid: string,
+): Promise<Comparison> {
+  const comparison = await compareSides({
+    plan: context.plan,
+    direction,
+    partitionedOid,
+    workers: context.settings.workers,
+    open: context.open,
+    gate: context.gate,
+  });
+  const facts = {
+    result: comparison.equal ? ("equal" as const) : ("different" as const),
+    rows: comparison.live.rows,
+    sourceHash: comparison.live.hash,
+    shadowHash: comparison.lagging.hash,
+    ms: comparison.ms,
+  };
+  context.record.validation({ direction, ...facts });
+  context.emit({ event: "validation", excluded: comparison.excluded, ...facts });
+  return comparison;
+}
+
+/** The leaves that differ and the first keys in them, read on one snapshot. */
+export async function findDifferences(
+  plan: Plan,
+  comparison: Comparison,
+  partitionedOid: string,
+  open: () => Promise<Session>,
+): Promise<{ leaves: LeafRow[]; named: Difference[] }> {
+  const sides = sidesOf(plan, comparison.direction);
+  return onSharedSnapshot(open, 1, sides, async ([session]) => {
+    const named: Difference[] = [];
+    if (session === undefined) return { leaves: [], named };
+    const all = await leavesOf(session, partitionedOid);
+    const leaves = await differingLeaves(session, plan, sides, all, comparison.leaves);
+    for (const leaf of leaves) {
+      if (named.length >= NAMED_KEYS) break;
+      named.push(...(await locate(session, plan, sides, leaf, NAMED_KEYS - named.length)));
+    }
+    return { leaves, named };
+  });
+}
+
+/** Marks every differing pair of these leaves dirty; the next apply copies the live rows again. */
+async function repair(context: PhaseContext, direction: Direction, leaves: LeafRow[]): Promise<number> {
+  const session = await context.open();
+  const sides = sidesOf(context.plan, direction);
+  return context.lease.tx(session, async () => {
+    let marked = 0;
+    for (const leaf of leaves) marked += await markDirty(session, context.plan, sides, leaf);
+    return marked;
+  });
+}
+
+/** The error of a comparison that found a difference: names leaf and key. */
+export function different(plan: Plan, comparison: Comparison, named: Difference[]): PartwayError {
+  const first = named[0];
+  const where =
+    first === undefined
+      ? ""
+      : `; leaf ${first.leaf}, key ${first.key} (${first.kind})${named.length > 1 ? ` and ${named.length - 1} more named above` : ""}`;
+  const { live, lagging } = comparison;
+  return new PartwayError("difference", {
+    what: `validation found a difference: ${live.rows} rows on the live side, ${lagging.rows} on the other, hash ${
+      live.hash === lagging.hash ? "equal" : "different"
+    }${where}`,
+    state: "The live table is untouched and in use; nothing was switched. The run can be resumed.",
+    next: `partway resume ${plan.id} --repair copies those rows again and validates again.`,
+  });
+}
+
+/**
+ * Validates one direction: equal, or a `difference` error that names leaf and keys; with --repair at most three
+ * rounds of marking the differing pairs dirty, applying and comparing again. `apply` drains that direction.
+ */
+export async function validateDirection(
+  context: PhaseContext,
+  direction: Direction,
+  partitionedOid: string,
+  apply: () => Promise<unknown>,
+): Promise<Comparison> {
+  for (let round = 1; ; round++) {
+    await apply();
+    const comparison = await compareAndReport(context, direction, partitionedOid).catch((error: unknown) => {
+      if (error instanceof TruncateSeen) return null;
+      throw error;
+    });
+    // Truncated meanwhile: the next apply sees the marker and rebuilds the lagging side.
+    if (comparison === null) continue;
+    if (comparison.equal) return comparison;
+    const { leaves, named } = await findDifferences(context.plan, comparison, partitionedOid, context.open);
+    for (const difference of named) context.emit({ event: "difference", ...difference });
+    const marked = context.settings.repair && round <= 3 ? await repair(context, direction, leaves) : 0;
+    if (marked === 0) throw different(context.plan, comparison, named);
+    context.emit({ event: "repaired", keys: marked });
+  }
+}
+
+async function run(context: PhaseContext): Promise<void> {
+  const { plan, lease } = context;
+  const session: Session = await context.open();
+  const stored = await mustReadStored(session, plan.id);
+  const shadowOid = stored.shadowOid ?? (await restartCopy(session, context, "the shadow is not there"));
+  await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
+  await validateDirection(context, "forward", shadowOid, () => catchUp(session, context));
+  await lease.tx(session, async () => {
+    await session.query(STORE_SQL.setValidated, [plan.id]);
+    await session.query(STORE_SQL.setPhase, [plan.id, "cutover"]);
+  });
+}
+
+/** Validation makes nothing. */
+async function undo(): Promise<void> {
+  return Promise.resolve();
+}
+
+export const validate = { name: "validate", sql, run, undo } satisfies Phase;

@@ -1,0 +1,43 @@
+/** Drain and follow with everything a phase expects around them: missing leaves made, truncation starts the copy again. */
+import type { Session } from "../pg/session.js";
+import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
+import { TruncateSeen } from "./apply.js";
+import { type DrainContext, drain, follow } from "./drain.js";
+import { createMissingLeaves, type OutsideContext } from "./outside.js";
+import { pairMatchesLive, sidesOf } from "./pairs.js";
+import { restartCopy } from "./reset.js";
+
+export type CatchUpContext = DrainContext & OutsideContext;
+
+/** Forward drain until the log is short. Errors: `copy-restart` after a TRUNCATE of the source. */
+export async function catchUp(session: Session, context: CatchUpContext): Promise<number> {
+  return guarded(session, context, () => drain(session, forward(context), context));
+}
+
+/** Forward follow until `until` fires. */
+export async function followForward(
+  session: Session,
+  context: CatchUpContext,
+  until: AbortSignal,
+): Promise<void> {
+  await guarded(session, context, () => follow(session, forward(context), context, until));
+}
+
+function forward(context: CatchUpContext) {
+  return { plan: context.plan, lease: context.lease, sides: sidesOf(context.plan, "forward") };
+}
+
+async function guarded<T>(session: Session, context: CatchUpContext, work: () => Promise<T>): Promise<T> {
+  const { live, log } = sidesOf(context.plan, "forward");
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof TruncateSeen) return restartCopy(session, context, "the source was truncated");
+      const state = sqlState(error);
+      if (state !== SQLSTATE.checkViolation && state !== SQLSTATE.notNullViolation) throw error;
+      const rows = `FROM (SELECT s.* FROM ${log} AS d JOIN ${live} AS s ON ${pairMatchesLive(context.plan, "s", "d")}) AS s`;
+      if ((await createMissingLeaves(session, context, rows)) === 0) throw error;
+    }
+  }
+}

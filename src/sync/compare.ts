@@ -1,0 +1,181 @@
+/**
+ * Comparing the two sides (DESIGN 3.5): count and an order-independent hash of every column, on both sides, inside one
+ * exported snapshot shared by the workers, leaving out on both sides the pairs that the change log holds in it. Both
+ * tables and the log are locked in ACCESS SHARE before the snapshot: one older than a TRUNCATE or a rewrite sees nothing.
+ */
+import { z } from "zod";
+import { literal } from "../pg/quote.js";
+import type { Session } from "../pg/session.js";
+import type { Plan } from "../plan/types.js";
+import { TruncateSeen } from "./apply.js";
+import { type LeafRow, leavesOf } from "./leaves.js";
+import { type Direction, pairEquals, type Sides, sidesOf } from "./pairs.js";
+import { runPool } from "./pool.js";
+import { rowHash } from "./rowhash.js";
+
+export interface Sum {
+  rows: number;
+  /** Sum of row hashes: a whole number too big for JavaScript, as text. Sum, not xor: equal duplicates cancel in xor. */
+  hash: string;
+}
+
+export interface Comparison {
+  direction: Direction;
+  equal: boolean;
+  live: Sum;
+  lagging: Sum;
+  /** Pairs left out because the change log holds them. */
+  excluded: number;
+  /** Per leaf sums of the partitioned side, by leaf OID. */
+  leaves: Map<string, Sum>;
+  ms: number;
+}
+
+/** One table to sum: its quoted name, the alias-free condition that picks a piece of it, and which side it belongs to. */
+interface Piece {
+  side: "partitioned" | "plain";
+  table: string;
+  where: string;
+  leaf: string | null;
+}
+
+/** `count, sum` of a piece without the logged pairs. */
+export function sumSql(plan: Plan, sides: Sides, table: string, where: string): string {
+  return `SELECT count(*)::text AS rows, coalesce(sum(${rowHash(plan.source.columns, "s")}), 0)::text AS hash
+  FROM ONLY ${table} AS s
+ WHERE ${where} AND NOT EXISTS (SELECT FROM ${sides.log} AS d WHERE ${pairEquals(plan, "d", "s")})`;
+}
+
+const BLOCKS_SQL = /*sql*/ `
+SELECT (pg_relation_size($1::regclass) / current_setting('block_size')::bigint)::text AS blocks`;
+
+/** Contiguous pieces of a plain table: `count` ctid ranges, the last one open-ended. */
+function pieces(blocks: number, count: number): string[] {
+  const size = Math.max(1, Math.ceil(blocks / count));
+  const result: string[] = [];
+  for (let from = 0; result.length === 0 || from < blocks; from += size) {
+    const last = from + size >= blocks;
+    result.push(`s.ctid >= '(${from},0)'::tid${last ? "" : ` AND s.ctid < '(${from + size},0)'::tid`}`);
+  }
+  return result;
+}
+
+/** Runs `work` with sessions that share one snapshot, taken under ACCESS SHARE locks on both sides and the log. */
+export async function onSharedSnapshot<T>(
+  open: () => Promise<Session>,
+  workers: number,
+  sides: Sides,
+  work: (sessions: Session[]) => Promise<T>,
+): Promise<T> {
+  const sessions: Session[] = [];
+  try {
+    const first = await open();
+    sessions.push(first);
+    await first.begin({ isolation: "repeatable read", readOnly: true });
+    await first.query(`LOCK TABLE ${sides.live}, ${sides.lagging}, ${sides.log} IN ACCESS SHARE MODE`);
+    const { name } = await first.one(z.object({ name: z.string() }), "SELECT pg_export_snapshot() AS name");
+    while (sessions.length < Math.max(1, workers)) {
+      const session = await open();
+      sessions.push(session);
+      await session.begin({ isolation: "repeatable read", readOnly: true });
+      await session.query(`SET TRANSACTION SNAPSHOT ${literal(name)}`);
+    }
+    return await work(sessions);
+  } finally {
+    for (const session of sessions) {
+      await session.rollback();
+      await session.end();
+    }
+  }
+}
+
+export interface CompareOptions {
+  plan: Plan;
+  direction: Direction;
+  /** OID of the partitioned table. */
+  partitionedOid: string;
+  workers: number;
+  open(): Promise<Session>;
+  gate(): Promise<void>;
+}
+
+const SumRow = z.object({ rows: z.coerce.number(), hash: z.string() });
+
+/** Compares the two sides on one snapshot. */
+export async function compareSides(options: CompareOptions): Promise<Comparison> {
+  const { plan, direction } = options;
+  const sides = sidesOf(plan, direction);
+  const plain = direction === "forward" ? sides.live : sides.lagging;
+  const started = performance.now();
+  return onSharedSnapshot(options.open, options.workers, sides, async (sessions) => {
+    const [first] = sessions;
+    if (first === undefined) throw new Error("no session to compare with");
+    const { blocks } = await first.one(z.object({ blocks: z.coerce.number() }), BLOCKS_SQL, [plain]);
+    const leaves = await leavesOf(first, options.partitionedOid);
+    const excluded = await first.one(
+      z.object({ n: z.coerce.number(), markers: z.coerce.number() }),
+      `SELECT count(*)::text AS n, (count(*) FILTER (WHERE partway_op = 't'))::text AS markers FROM ${sides.log}`,
+    );
+    // Truncated after the last drain: the sides differ until the lagging one is rebuilt. No difference to report.
+    if (excluded.markers > 0) throw new TruncateSeen("the live side was truncated");
+    const tasks: Piece[] = [
+      ...pieces(blocks, options.workers * 4).map((where) => ({
+        side: "plain" as const,
+        table: plain,
+        where,
+        leaf: null,
+      })),
+      ...leaves.map((leaf) => ({
+        side: "partitioned" as const,
+        table: leaf.table,
+        where: "true",
+        leaf: leaf.oid,
+      })),
+    ];
+    const totals = { plain: { rows: 0, hash: 0n }, partitioned: { rows: 0, hash: 0n } };
+    const perLeaf = new Map<string, Sum>();
+    await runPool(sessions, tasks, options.gate, async (session, piece) => {
+      const sum = await session.one(SumRow, sumSql(plan, sides, piece.table, piece.where));
+      totals[piece.side].rows += sum.rows;
+      totals[piece.side].hash += BigInt(sum.hash);
+      if (piece.leaf !== null) perLeaf.set(piece.leaf, sum);
+    });
+    const asSum = (t: { rows: number; hash: bigint }): Sum => ({ rows: t.rows, hash: t.hash.toString() });
+    const plainSum = asSum(totals.plain);
+    const partitionedSum = asSum(totals.partitioned);
+    return {
+      direction,
+      equal: plainSum.rows === partitionedSum.rows && plainSum.hash === partitionedSum.hash,
+      live: direction === "forward" ? plainSum : partitionedSum,
+      lagging: direction === "forward" ? partitionedSum : plainSum,
+      excluded: excluded.n,
+      leaves: perLeaf,
+      ms: performance.now() - started,
+    };
+  });
+}
+
+/** The leaves whose sum differs from the plain side's rows of that leaf. One scan of the plain side. */
+export async function differingLeaves(
+  session: Session,
+  plan: Plan,
+  sides: Sides,
+  leaves: LeafRow[],
+  sums: Map<string, Sum>,
+): Promise<LeafRow[]> {
+  const plain = sides.direction === "forward" ? sides.live : sides.lagging;
+  const branches = leaves.map((leaf, i) => `WHEN ${leaf.constraint} THEN ${i}`).join(" ");
+  const rows = await session.rows(
+    z.object({ leaf: z.coerce.number().nullable(), rows: z.coerce.number(), hash: z.string() }),
+    `SELECT leaf::text AS leaf, count(*)::text AS rows, sum(h)::text AS hash
+       FROM (SELECT CASE ${branches} END AS leaf, ${rowHash(plan.source.columns, "s")} AS h
+               FROM ONLY ${plain} AS s
+              WHERE NOT EXISTS (SELECT FROM ${sides.log} AS d WHERE ${pairEquals(plan, "d", "s")})) AS x GROUP BY 1`,
+  );
+  const found = new Map(rows.map((row) => [row.leaf, row]));
+  return leaves.filter((leaf, i) => {
+    const ours = sums.get(leaf.oid) ?? { rows: 0, hash: "0" };
+    const theirs = found.get(i) ?? { rows: 0, hash: "0" };
+    return ours.rows !== theirs.rows || ours.hash !== theirs.hash;
+  });
+}

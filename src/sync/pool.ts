@@ -1,0 +1,30 @@
+/** Runs tasks on a fixed set of sessions, one task a session at a time; the first failure stops the others. */
+import type { Session } from "../pg/session.js";
+
+/**
+ * Hands each task of `tasks` to the next free session. `before` runs ahead of each task (pause gate, stop signal).
+ * Resolves when all are done; on the first error waits for tasks in flight and throws it.
+ */
+export async function runPool<T>(
+  sessions: readonly Session[],
+  tasks: readonly T[],
+  before: () => Promise<void>,
+  work: (session: Session, task: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...tasks];
+  const failures: unknown[] = [];
+  const worker = async (session: Session): Promise<void> => {
+    while (failures.length === 0) {
+      const task = queue.shift();
+      if (task === undefined) return;
+      try {
+        await before();
+        await work(session, task);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  };
+  await Promise.all(sessions.map(worker));
+  if (failures.length > 0) throw failures[0];
+}

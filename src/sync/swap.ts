@@ -1,0 +1,136 @@
+/**
+ * The short transaction that exchanges the two tables' names, used for cutover and for rollback (DESIGN 3.6, 3.8).
+ * The application finds its old names: tables, indexes, constraints, sequences.
+ */
+import { z } from "zod";
+import { LOCK_SQL } from "../pg/locks.js";
+import { ident, literal, qualified } from "../pg/quote.js";
+import type { Session } from "../pg/session.js";
+import type { Plan } from "../plan/types.js";
+import { rest } from "./drain.js";
+import type { Direction } from "./pairs.js";
+
+/**
+ * The renames as one string (one round trip inside the lock). Forward: source -> retired, shadow -> source.
+ * Reverse: the new table -> failed, retired -> source.
+ */
+export function renameSql(plan: Plan, direction: Direction): string {
+  const n = plan.names;
+  const table = (from: string, to: string) =>
+    `ALTER TABLE ${qualified(n.schema, from)} RENAME TO ${ident(to)};`;
+  const index = (from: string, to: string) =>
+    `ALTER INDEX ${qualified(n.schema, from)} RENAME TO ${ident(to)};`;
+  const parts =
+    direction === "forward"
+      ? [
+          table(n.source, n.retired),
+          table(n.shadow, n.source),
+          ...plan.indexes.flatMap((i) => [
+            index(i.finalName, i.retiredName),
+            index(i.shadowName, i.finalName),
+          ]),
+        ]
+      : [
+          table(n.source, n.failed),
+          table(n.retired, n.source),
+          ...plan.indexes.flatMap((i) => [
+            index(i.finalName, i.shadowName),
+            index(i.retiredName, i.finalName),
+          ]),
+        ];
+  return parts.join("\n");
+}
+
+/**
+ * Sequences, after the renames. serial: the sequence stays, its owner column moves. identity: each table has its own;
+ * the names are exchanged and last_value and is_called carried, so the next value follows the last one used.
+ */
+export function sequenceSql(plan: Plan, direction: Direction): string {
+  const source = qualified(plan.names.schema, plan.names.source);
+  return plan.sequences
+    .map((s) => {
+      const owned = qualified(s.schema, s.name);
+      if (s.kind === "serial") return `ALTER SEQUENCE ${owned} OWNED BY ${source}.${ident(s.column)};`;
+      const [was, becomes] =
+        direction === "forward" ? [s.retiredName, s.shadowName] : [s.shadowName, s.retiredName];
+      const old = qualified(s.schema, was);
+      return `ALTER SEQUENCE ${owned} RENAME TO ${ident(was)};
+ALTER SEQUENCE ${qualified(s.schema, becomes)} RENAME TO ${ident(s.name)};
+SELECT setval(${literal(owned)}::regclass, last_value, is_called) FROM ${old};`;
+    })
+    .join("\n");
+}
+
+/** Samples how long anybody has been waiting for one of the tables while the locks are sought and held. */
+export class StallWatch {
+  #longest = 0;
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+
+  constructor(observer: Session, oids: string[], pid: number) {
+    // The watch is a courtesy: when its connection breaks, what it has seen so far stands.
+    this.#running = this.#run(observer, oids, pid).catch(() => this.#stop.abort());
+  }
+
+  async #run(observer: Session, oids: string[], pid: number): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const row = await observer.one(z.object({ ms: z.coerce.number() }), LOCK_SQL.longestWait, [
+        `{${oids.join(",")}}`,
+        pid,
+      ]);
+      this.#longest = Math.max(this.#longest, row.ms);
+      await rest(10, this.#stop.signal);
+    }
+  }
+
+  /** Stops and gives the longest wait seen, ms. */
+  async stop(): Promise<number> {
+    this.#stop.abort();
+    await this.#running;
+    return this.#longest;
+  }
+}
+
+export type NameHolder = "source" | "new" | "neither";
+
+const HOLDER_SQL = /*sql*/ `SELECT to_regclass($1)::oid::text AS oid`;
+
+/** Which table has the application's name: asked of the catalog, never guessed (DESIGN 3.6). */
+export async function nameHolder(
+  session: Session,
+  plan: Plan,
+  shadowOid: string | null,
+): Promise<NameHolder> {
+  const { oid } = await session.one(z.object({ oid: z.string().nullable() }), HOLDER_SQL, [
+    qualified(plan.names.schema, plan.names.source),
+  ]);
+  if (oid === plan.source.oid) return "source";
+  return oid !== null && oid === shadowOid ? "new" : "neither";
+}
+
+const NEXT_SQL = (sequence: string, table: string, column: string) => /*sql*/ `
+SELECT (CASE WHEN q.is_called THEN q.last_value + s.seqincrement ELSE q.last_value END)::text AS next,
+       (SELECT max(${column})::text FROM ${table}) AS largest
+  FROM ${sequence} AS q, pg_sequence AS s WHERE s.seqrelid = ${literal(sequence)}::regclass AND s.seqincrement > 0`;
+
+/**
+ * The next value of each sequence must lie beyond the largest key, because (id, partition key) no longer complains of
+ * a second id (DESIGN 7.20). Moves a sequence that lags; returns what it moved.
+ */
+export async function assertSequencesAhead(
+  session: Session,
+  plan: Plan,
+): Promise<{ sequence: string; to: string }[]> {
+  const moved: { sequence: string; to: string }[] = [];
+  const table = qualified(plan.names.schema, plan.names.source);
+  const keys = new Set(plan.key.map((c) => c.name));
+  for (const s of plan.sequences.filter((q) => keys.has(q.column))) {
+    const sequence = qualified(s.schema, s.name);
+    const Next = z.object({ next: z.string(), largest: z.string().nullable() });
+    const row = await session.maybe(Next, NEXT_SQL(sequence, table, ident(s.column)));
+    if (row === null || row.largest === null || BigInt(row.next) > BigInt(row.largest)) continue;
+    await session.query(`SELECT setval(${literal(sequence)}::regclass, $1::bigint, true)`, [row.largest]);
+    moved.push({ sequence: s.name, to: row.largest });
+  }
+  return moved;
+}
