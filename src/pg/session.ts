@@ -4,13 +4,15 @@
  * types change (DESIGN 7.19); callers say with zod what a row is.
  */
 import type { Writable } from "node:stream";
+import type { ConnectionOptions } from "node:tls";
 import pg from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
 import type { z } from "zod";
-import { messageOf, PartwayError } from "../errors.js";
-import { SQLSTATE, sqlState } from "./sqlstate.js";
-import { describeTarget, type Target } from "./target.js";
+import { messageOf } from "../errors.js";
+import { connectFailure, type FailedAttempt, NoPassword, worthAnotherWay } from "./connect-failure.js";
+import { sqlState } from "./sqlstate.js";
+import type { Target } from "./target.js";
 import { tlsAttempts } from "./tls.js";
 
 export const APPLICATION_NAME = "partway";
@@ -54,6 +56,7 @@ export class Session {
   readonly target: Target;
   #lost: Error | null = null;
   #inTransaction = false;
+  #closed = false;
 
   private constructor(client: pg.Client, pid: number, target: Target) {
     this.#client = client;
@@ -69,42 +72,30 @@ export class Session {
 
   /** Connects and pins the settings. Errors: bad-input with the operator's remedy (unreachable, password, database). */
   static async open(target: Target): Promise<Session> {
-    let failure: unknown = null;
+    const failures: FailedAttempt[] = [];
     for (const ssl of tlsAttempts(target)) {
-      const client = new pg.Client({
-        host: target.host,
-        port: target.port,
-        database: target.database,
-        user: target.user,
-        ...(target.password === null ? {} : { password: target.password.reveal() }),
-        ssl,
-        application_name: APPLICATION_NAME,
-        connectionTimeoutMillis: target.connectTimeoutMs,
-        keepAlive: true,
-        types: AS_TEXT,
-      });
-      const ignoreWhileConnecting = (error: Error) => {
-        failure ??= error;
-      };
-      client.on("error", ignoreWhileConnecting);
+      const client = new pg.Client(clientConfig(target, ssl));
+      // An error event without a listener would end the process; the promises below reject with the same error.
+      const alreadyRejected = (error: unknown) => void error;
+      client.on("error", alreadyRejected);
       try {
         await client.connect();
+        const settings = PINNED.map(([name, value], i) => ({ name, value, at: i * 2 }));
+        await client.query(
+          `SELECT ${settings.map((s) => `pg_catalog.set_config($${s.at + 1}, $${s.at + 2}, false)`).join(", ")}`,
+          settings.flatMap((s) => [s.name, s.value]),
+        );
+        const answer = await client.query<{ pid: string }>("SELECT pg_catalog.pg_backend_pid()::text AS pid");
+        const session = new Session(client, Number(answer.rows[0]?.pid), target);
+        client.off("error", alreadyRejected);
+        return session;
       } catch (error) {
-        failure = error;
-        await client.end().catch(ignoreWhileConnecting);
-        if (sqlState(error) !== null && sqlState(error) !== SQLSTATE.invalidAuthorization) break;
-        continue;
+        failures.push({ tls: ssl !== false, error });
+        await client.end().catch(alreadyRejected);
+        if (!worthAnotherWay(error)) break;
       }
-      client.off("error", ignoreWhileConnecting);
-      const settings = PINNED.map(([name, value], i) => ({ name, value, at: i * 2 }));
-      await client.query(
-        `SELECT ${settings.map((s) => `pg_catalog.set_config($${s.at + 1}, $${s.at + 2}, false)`).join(", ")}`,
-        settings.flatMap((s) => [s.name, s.value]),
-      );
-      const answer = await client.query<{ pid: string }>("SELECT pg_catalog.pg_backend_pid()::text AS pid");
-      return new Session(client, Number(answer.rows[0]?.pid), target);
     }
-    throw connectFailure(target, failure);
+    throw connectFailure(target, failures);
   }
 
   /** True once the connection is known to be gone. */
@@ -117,7 +108,11 @@ export class Session {
   }
 
   /** Runs one statement; rows come back as text. `name` prepares it under that name on this session. */
-  async query(sql: string, params: readonly Param[] = [], name?: string): Promise<{ rows: Row[]; count: number }> {
+  async query(
+    sql: string,
+    params: readonly Param[] = [],
+    name?: string,
+  ): Promise<{ rows: Row[]; count: number }> {
     if (this.#lost) throw new ConnectionLost(this.#lost);
     try {
       const result = await this.#client.query<Row>({
@@ -223,6 +218,8 @@ export class Session {
 
   /** Closes the connection. Never throws: a connection that is already gone is closed. */
   async end(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     await this.#client.end().catch((error: unknown) => {
       this.#lost ??= new Error(messageOf(error));
     });
@@ -247,34 +244,31 @@ export class CommitUnknown extends ConnectionLost {
 
 function isConnectionError(error: unknown): boolean {
   const state = sqlState(error);
-  if (state !== null) return state.startsWith("08") || state === "57P01" || state === "57P02" || state === "57P03";
-  return /connection (terminated|ended|error)|not queryable|ECONNRESET|EPIPE|ETIMEDOUT|read E/i.test(messageOf(error));
+  if (state !== null)
+    return state.startsWith("08") || state === "57P01" || state === "57P02" || state === "57P03";
+  return /connection (terminated|ended|error)|not queryable|ECONNRESET|EPIPE|ETIMEDOUT|read E/i.test(
+    messageOf(error),
+  );
 }
 
-function connectFailure(target: Target, error: unknown): PartwayError {
-  const where = describeTarget(target);
-  const state = sqlState(error);
-  const bad = (what: string, next: string) =>
-    new PartwayError("bad-input", { what, state: "Nothing was touched.", next }, { cause: error });
-  if (state === SQLSTATE.invalidPassword)
-    return bad(
-      `the server refused the password for ${where}`,
-      "Check PGPASSWORD, ~/.pgpass or the URL, then run the same command again.",
-    );
-  if (state === SQLSTATE.invalidAuthorization)
-    return bad(
-      `the server does not let ${where} in: ${messageOf(error)}`,
-      "Check pg_hba.conf and sslmode, then run the same command again.",
-    );
-  if (state === SQLSTATE.unknownDatabase)
-    return bad(`database "${target.database}" does not exist on ${target.host}:${target.port}`, "Check --url or PGDATABASE.");
-  if (state === SQLSTATE.tooManyConnections)
-    return bad(
-      `${where} has no connection slot left: ${messageOf(error)}`,
-      "Free a slot or lower --workers, then run the same command again.",
-    );
-  return bad(
-    `cannot reach ${where}: ${messageOf(error)}`,
-    "Check that the server runs and that --url, DATABASE_URL or PGHOST/PGPORT point at it: psql with the same settings must connect.",
-  );
+/** Everything is said here, so that node-postgres takes nothing from the environment or ~/.pgpass on its own. */
+function clientConfig(target: Target, ssl: false | ConnectionOptions): pg.ClientConfig {
+  const { password } = target;
+  return {
+    host: target.hostAddress ?? target.host,
+    port: target.port,
+    database: target.database,
+    user: target.user,
+    password: () => {
+      if (password === null) throw new NoPassword();
+      return password.reveal();
+    },
+    ssl,
+    sslnegotiation: "postgres",
+    application_name: APPLICATION_NAME,
+    connectionTimeoutMillis: target.connectTimeoutMs,
+    keepAlive: true,
+    types: AS_TEXT,
+    ...(target.options ? { options: target.options } : {}),
+  };
 }

@@ -3,6 +3,8 @@ export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" |
 
 export interface Target {
   host: string;
+  /** The address to dial when it was given apart from the host's name (hostaddr); TLS still checks `host`. */
+  hostAddress?: string | null;
   port: number;
   database: string;
   user: string;
@@ -12,7 +14,10 @@ export interface Target {
   sslRootCert: string | null;
   sslCert: string | null;
   sslKey: string | null;
+  /** 0: wait without limit. */
   connectTimeoutMs: number;
+  /** Server options sent at start, as in PGOPTIONS. */
+  options?: string | null;
 }
 
 /** A value that prints as `[secret]` wherever it is printed, logged or serialised. */
