@@ -9,7 +9,14 @@ export type UndoName = "rollback" | "abort";
 
 export type RunEventBody =
   | { event: "phase"; phase: PhaseName | UndoName; status: "started" | "done" | "failed"; ms: number | null }
-  | { event: "backup"; method: "pg_dump" | "copy"; bytes: number; rows: number | null; path: string; done: boolean }
+  | {
+      event: "backup";
+      method: "pg_dump" | "copy";
+      bytes: number;
+      rows: number | null;
+      path: string;
+      done: boolean;
+    }
   | {
       event: "copy";
       rowsDone: number;
@@ -33,7 +40,13 @@ export type RunEventBody =
       shadowHash: string;
       ms: number;
     }
-  | { event: "difference"; leaf: string; key: string; partition: string; kind: "missing" | "extra" | "changed" }
+  | {
+      event: "difference";
+      leaf: string;
+      key: string;
+      partition: string;
+      kind: "missing" | "extra" | "changed";
+    }
   | { event: "repaired"; keys: number }
   | { event: "leaf-created"; leaf: string; reason: string }
   | {
@@ -79,7 +92,14 @@ export interface Blocker {
 }
 
 /** How a migration ended, or where it rests when the process exits. */
-export type Outcome = "done" | "rolled-back" | "aborted" | "ready-for-cutover" | "retained" | "stopped" | "failed";
+export type Outcome =
+  | "done"
+  | "rolled-back"
+  | "aborted"
+  | "ready-for-cutover"
+  | "retained"
+  | "stopped"
+  | "failed";
 
 export type RunEvent = { at: string; migration: string } & RunEventBody;
 
