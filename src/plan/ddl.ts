@@ -15,7 +15,7 @@ export function shadowDdl(plan: Facts): Statement[] {
     createParent(plan),
     ...notNull(plan),
     ...ownership(plan, shadowOf(plan)),
-    ...renameIdentitySequences(plan),
+    ...identityColumns(plan),
     ...columnSettings(plan.source.columns, shadowOf(plan), true),
     ...grants(plan),
     ...comments(plan),
@@ -60,7 +60,7 @@ function createParent(plan: Facts): Statement {
   const method = { "range-time": "RANGE", "range-int": "RANGE", hash: "HASH", list: "LIST" }[
     request.scheme.kind
   ];
-  const carried = ["DEFAULTS", "CONSTRAINTS", "GENERATED", "IDENTITY", "STORAGE", "COMPRESSION", "COMMENTS"];
+  const carried = ["DEFAULTS", "CONSTRAINTS", "GENERATED", "STORAGE", "COMPRESSION", "COMMENTS"];
   const like = `LIKE ${qualified(names.schema, names.source)} ${carried.map((what) => `INCLUDING ${what}`).join(" ")}`;
   const tablespace = source.tablespace === null ? "" : ` TABLESPACE ${ident(source.tablespace)}`;
   return {
@@ -79,21 +79,26 @@ function notNull(plan: Facts): Statement[] {
 }
 
 /**
- * The server chooses the name of an identity column's sequence, shortens it and adds digits; so the server is asked
- * (pg_get_serial_sequence) in the same statement. The name it answers with is quoted already.
+ * LIKE ... INCLUDING IDENTITY would leave the choice of the sequence's name to the server; SEQUENCE NAME (what
+ * pg_dump writes) says it, so that every later phase knows it.
  */
-function renameIdentitySequences(plan: Facts): Statement[] {
+function identityColumns(plan: Facts): Statement[] {
   const { source } = plan;
   return plan.sequences
     .filter((sequence) => sequence.kind === "identity")
-    .flatMap((sequence) => {
-      const current = `pg_catalog.pg_get_serial_sequence(${literal(shadowOf(plan))}, ${literal(sequence.column)})`;
-      const rename = `BEGIN EXECUTE pg_catalog.format('ALTER SEQUENCE %s RENAME TO %I', ${current}, ${literal(sequence.shadowName)}); END`;
-      const name = qualified(source.schema, sequence.shadowName);
-      const info = source.sequences.find((s) => s.column === sequence.column);
+    .flatMap(({ column, schema, shadowName }) => {
+      const name = qualified(schema, shadowName);
+      const info = source.sequences.find((sequence) => sequence.column === column);
+      const always = source.columns.find((c) => c.name === column)?.identity === "always";
+      const options = info?.definition === undefined ? "" : ` ${info.definition}`;
       const comment = info?.comment;
       return [
-        { sql: `DO ${literal(rename)}`, note: "a known name for the identity column's sequence" },
+        {
+          sql:
+            `ALTER TABLE ${shadowOf(plan)} ALTER COLUMN ${ident(column)} ADD GENERATED ` +
+            `${always ? "ALWAYS" : "BY DEFAULT"} AS IDENTITY (SEQUENCE NAME ${name}${options})`,
+          note: "the sequence's position is carried at cutover",
+        },
         ...(comment === undefined ? [] : [{ sql: `COMMENT ON SEQUENCE ${name} IS ${literal(comment)}` }]),
         ...(info?.grants ?? [])
           .filter((grant) => grant.grantee !== source.owner)

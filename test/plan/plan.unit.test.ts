@@ -116,6 +116,15 @@ describe("what the operator is told beforehand", () => {
     ]);
   });
 
+  test("more leaves than the server has locks for are announced before they fail", () => {
+    const plan = planOf({ options: { by: "created_at", every: "hour", ahead: "1000" } });
+    const told = plan.consequences.find((c) => c.code === "many-locks");
+    expect(plan.leaves.length).toBeGreaterThan(2134);
+    expect(told?.what).toContain(`${plan.leaves.length} leaves`);
+    expect(told?.advice).toMatch(/max_locks_per_transaction = \d+;/);
+    expect(planOf().consequences.map((c) => c.code)).not.toContain("many-locks");
+  });
+
   test("the forecast of the measured table is the measurement, and an empty one costs seconds", () => {
     const measured = planOf().forecast;
     expect(measured.walBytes).toBe(1_487_000_000);
