@@ -34,6 +34,7 @@ import { resolveTarget } from "./pg/resolve.js";
 import { Session } from "./pg/session.js";
 import { describeTarget, type Target } from "./pg/target.js";
 import type { Settings } from "./phases/phase.js";
+import { findColumn } from "./plan/columns.js";
 import { makePlan } from "./plan/index.js";
 import { newMigrationId } from "./plan/names.js";
 import type { Plan } from "./plan/types.js";
@@ -103,9 +104,11 @@ async function planOn(
   request: ReturnType<typeof parseRequest>,
 ): Promise<Plan> {
   const table = await readTable(session, request.table);
+  // Folded as psql folds it; a column that is not there is named by the survey, with the columns that are.
+  const column = findColumn(table, request.scheme.column)?.name ?? request.scheme.column;
   const made = makePlan({
     table,
-    survey: await survey(session, table, request.scheme),
+    survey: await survey(session, table, { ...request.scheme, column }),
     request,
     fingerprint: await fingerprint(session, table.oid),
     id: newMigrationId(table.name, randomBytes(3).toString("hex")),

@@ -40,6 +40,7 @@ const PINNED: readonly (readonly [string, string])[] = [
   ["idle_in_transaction_session_timeout", "0"],
   ["default_transaction_isolation", "read committed"],
   ["default_transaction_read_only", "off"],
+  ["default_tablespace", ""],
   ["synchronous_commit", "on"],
   ["client_min_messages", "warning"],
   ["standard_conforming_strings", "on"],

@@ -20,9 +20,6 @@ export function freeName(name: string, taken: ReadonlySet<string>): string {
   }
 }
 
-/** The same under its shorter name. Biome takes a call of `fit(...)` for a focused test, hence the two. */
-export const fit = freeName;
-
 /** `freeName`, remembering what it gave out. */
 export function namer(taken: Iterable<string>): (name: string) => string {
   const used = new Set(taken);
