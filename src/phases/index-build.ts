@@ -20,6 +20,7 @@ import { runPool } from "../sync/pool.js";
 import { removeReverseCapture } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
+import { BuildProgress, watchBuilds } from "./index-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
 /** One leaf's index: the same statement that `plan` prints. `leaf` is quoted and qualified. */
@@ -76,16 +77,31 @@ function sql(plan: Plan): Statement[] {
 
 const LEAF_INDEXES_SQL = /*sql*/ `
 SELECT i.indrelid::text AS leaf, c.relname AS name, (i.indisvalid AND i.indisready)::text AS valid,
-       (EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid))::text AS attached
+       (SELECT p.relname FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent WHERE h.inhrelid = i.indexrelid) AS parent
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
  WHERE i.indrelid = $1::oid OR i.indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid)`;
 
 const truth = z.enum(["true", "false"]).transform((v) => v === "true");
-const LeafIndex = z.object({ leaf: z.string(), name: z.string(), valid: truth, attached: truth });
+const LeafIndex = z.object({
+  leaf: z.string(),
+  name: z.string(),
+  valid: truth,
+  parent: z.string().nullable(),
+});
 
-async function existingIndexes(session: Session, shadowOid: string) {
+interface Existing {
+  /** By `<relation oid>/<index name>`. */
+  byName: Map<string, z.infer<typeof LeafIndex>>;
+  /** `<leaf oid>/<parent index name>`: a leaf made late has its indexes from the parent, under names of the server's. */
+  attached: Set<string>;
+}
+
+async function existingIndexes(session: Session, shadowOid: string): Promise<Existing> {
   const rows = await session.rows(LeafIndex, LEAF_INDEXES_SQL, [shadowOid]);
-  return new Map(rows.map((row) => [`${row.leaf}/${row.name}`, row]));
+  return {
+    byName: new Map(rows.map((row) => [`${row.leaf}/${row.name}`, row])),
+    attached: new Set(rows.filter((row) => row.parent !== null).map((row) => `${row.leaf}/${row.parent}`)),
+  };
 }
 
 async function dedupe(context: PhaseContext, sessions: Session[], leaves: LeafRow[]): Promise<void> {
@@ -120,31 +136,25 @@ async function buildLeafIndexes(
   const tasks = unique.flatMap((index) =>
     leaves.map((leaf) => ({ index, leaf, name: leafIndexName(leaf, index) })),
   );
-  const current = new Set<string>();
-  let built = 0;
-  const started = performance.now();
-  const report = () => {
-    const seconds = (performance.now() - started) / 1000;
-    const left = built > 0 && seconds >= 1 ? ((tasks.length - built) * seconds) / built : null;
-    context.emit({ event: "index", built, total: tasks.length, current: [...current], secondsLeft: left });
-  };
-  report();
-  await runPool(sessions, tasks, context.gate, async (worker, { index, leaf, name }) => {
-    const found = existing.get(`${leaf.oid}/${name}`);
-    if (found?.valid !== true) {
-      const from = performance.now();
-      current.add(name);
-      report();
-      await lease.tx(worker, async () => {
-        if (found !== undefined) await dropHalfBuilt(worker, plan, index, leaf.table, name);
-        await worker.query(leafIndexSql(index, leaf.table, name));
-      });
-      current.delete(name);
-      context.record.indexBuilt({ leaf: leaf.name, index: name, ms: performance.now() - from });
-    }
-    built += 1;
-    report();
-  });
+  const progress = new BuildProgress(context, tasks.length);
+  const watching = watchBuilds(await context.open(), sessions, progress);
+  try {
+    await runPool(sessions, tasks, context.gate, async (worker, { index, leaf, name }) => {
+      const found = existing.byName.get(`${leaf.oid}/${name}`);
+      if (found?.valid !== true && !existing.attached.has(`${leaf.oid}/${index.shadowName}`)) {
+        const from = performance.now();
+        progress.begin(worker.pid, name);
+        await lease.tx(worker, async () => {
+          if (found !== undefined) await dropHalfBuilt(worker, plan, index, leaf.table, name);
+          await worker.query(leafIndexSql(index, leaf.table, name));
+        });
+        context.record.indexBuilt({ leaf: leaf.name, index: name, ms: performance.now() - from });
+      }
+      progress.built(worker.pid);
+    });
+  } finally {
+    await watching.stop();
+  }
 }
 
 /** An invalid or half-built index found on resume is dropped and rebuilt. */
@@ -173,10 +183,11 @@ async function attachAll(
   for (const index of plan.indexes) {
     await context.gate();
     await lease.tx(session, async () => {
-      if (!existing.has(`${shadowOid}/${index.shadowName}`)) await session.query(parentIndexSql(plan, index));
+      if (!existing.byName.has(`${shadowOid}/${index.shadowName}`))
+        await session.query(parentIndexSql(plan, index));
       for (const leaf of leaves) {
         const name = leafIndexName(leaf, index);
-        if (existing.get(`${leaf.oid}/${name}`)?.attached !== true)
+        if (!existing.attached.has(`${leaf.oid}/${index.shadowName}`))
           await session.query(attachSql(plan, index, name));
       }
       if (index.comment !== null) {
