@@ -22,10 +22,11 @@ import {
   type RawOptions,
   type RawSettings,
 } from "./config/request.js";
-import { Engine, type Intent } from "./engine/engine.js";
+import { Engine } from "./engine/engine.js";
+import type { Intent } from "./engine/intent.js";
 import { forwardCommand } from "./engine/other-process.js";
 import { reconcile } from "./engine/reconcile.js";
-import { endedMeanwhile, type Running } from "./engine/running.js";
+import { alreadyEnded, endedMeanwhile, type Running } from "./engine/running.js";
 import { openState, pickMigration, type StateDir } from "./engine/state-dir.js";
 import { positionOf, readPlan, readSettings, untilOf } from "./engine/stored-plan.js";
 import { PartwayError } from "./errors.js";
@@ -142,7 +143,7 @@ export async function run(options: RunOptions): Promise<Running> {
       next: "The same command with --yes runs without asking.",
     });
   }
-  const state = openState(options.state, "write");
+  const state = openState(options.state, "make");
   const settings = { ...parseSettings(merged) };
   if (merged.backup === undefined) settings.backupDir = state.backups;
   state.journal.create({
@@ -209,9 +210,11 @@ export interface ResumeOptions extends ConnectOptions, StateOptions, RawSettings
 
 /** Goes on with a migration for one of: resume, cutover, rollback, finalize, abort. */
 export async function proceed(intent: Intent, options: ResumeOptions): Promise<Running> {
-  const state = openState(options.state, "write");
+  const state = openState(options.state, "existing");
   const record = pickMigration(state.journal, options.id);
   const made = readPlan(record);
+  const ended = alreadyEnded(record, made, intent);
+  if (ended !== null) return ended;
   // A live process drives it: the wish is passed on through the journal.
   const elsewhere = options.takeover === true ? null : await forwardCommand(state, record, intent);
   if (elsewhere !== null) return elsewhere;
@@ -227,7 +230,7 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   });
   const from = reconcile(positionOf(record), stored?.phase ?? null);
   if (from === "unknown") throw unknownMigration(made, target);
-  if (from === "ended") return endedMeanwhile(state, made, positionOf(record));
+  if (from === "ended") return endedMeanwhile(state, made, positionOf(record), intent);
   return launch(state, target, made, settings, {
     hold: options.hold ?? false,
     until: options.until ?? (intent === "cutover" ? null : untilOf(record)),

@@ -32,6 +32,11 @@ demoCommand(program, act);
 // A command's own usage errors end like the program's.
 for (const command of program.commands) command.exitOverride();
 
+// Whoever read the output has gone (`| head`): a migration goes on, and its journal and log have the rest.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

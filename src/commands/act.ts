@@ -1,8 +1,15 @@
 /** Runs a command's action, turning whatever it throws into an explanation and an exit code. */
+import { join } from "node:path";
+import { DEFAULT_STATE } from "../engine/state-dir.js";
 import { asPartwayError } from "../errors.js";
 import { explain } from "./follow.js";
 
-export type Act = (options: { json?: boolean | undefined }, work: () => Promise<number>) => Promise<void>;
+export interface ActOptions {
+  json?: boolean | undefined;
+  state?: string | undefined;
+}
+
+export type Act = (options: ActOptions, work: () => Promise<number>) => Promise<void>;
 
 /** Sets process.exitCode; with --json the error is one JSON object on stdout. */
 export const act: Act = async (options, work) => {
@@ -12,7 +19,7 @@ export const act: Act = async (options, work) => {
     const known = asPartwayError(
       error,
       "Unknown: this error was not foreseen. What Partway commits, it commits so that it can be resumed.",
-      "partway status; the log in .partway/log has the details. Please report it.",
+      `partway status; the log in ${join(options.state ?? DEFAULT_STATE, "log")} has the details. Please report it.`,
     );
     process.exitCode = known.exitCode;
     if (options.json === true) {

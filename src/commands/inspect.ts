@@ -1,6 +1,7 @@
 /** The commands that only look: list, status, verify. */
 import type { Command } from "commander";
 import type { ConnectOptions, StateOptions } from "../api.js";
+import { parseSettings } from "../config/request.js";
 import { EXIT } from "../errors.js";
 import { list, type StatusReport, status, verify } from "../inspect.js";
 import type { Act } from "./act.js";
@@ -38,12 +39,13 @@ export function inspectCommands(program: Command, act: Act): void {
   const check = program
     .command("verify [id]")
     .description("compare both sides again, at any time, also during the retention window; reads only")
-    .option("--workers <n>", "connections", "2");
+    .option("--workers <n>", "connections (default 2)");
   withJson(withState(withConnection(check)));
   example(check, "partway verify orders_3f9a1c");
-  check.action((id: string | undefined, options: Options & { workers: string }) =>
+  check.action((id: string | undefined, options: Options & { workers?: string }) =>
     act(options, async () => {
-      const result = await verify({ ...options, id, workers: Number(options.workers) });
+      const { workers } = parseSettings({ workers: options.workers });
+      const result = await verify({ ...options, id, workers });
       const { direction, live, lagging, excluded, ms } = result;
       print(options, { result: "equal", direction, live, lagging, excluded, ms }, () => [
         `equal: ${live.rows} rows on both sides, hash ${live.hash}, ${excluded} keys in the change log left out, ${Math.round(ms)} ms`,
@@ -54,9 +56,7 @@ export function inspectCommands(program: Command, act: Act): void {
 }
 
 function print(options: { json?: boolean }, value: unknown, lines: () => string[]): void {
-  process.stdout.write(
-    options.json === true ? `${JSON.stringify(value, null, 2)}\n` : `${lines().join("\n")}\n`,
-  );
+  process.stdout.write(options.json === true ? `${JSON.stringify(value)}\n` : `${lines().join("\n")}\n`);
 }
 
 function statusLines(report: StatusReport): string[] {

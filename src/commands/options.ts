@@ -40,10 +40,13 @@ export function withSettings(command: Command): Command {
   return command
     .option("--workers <n>", "connections for copy, index and validation (default 2)")
     .option("--batch-blocks <n>", "8 kB blocks in one copy batch (default 8192)")
-    .option("--lock-timeout <ms>", "first lock_timeout of a try; grows to --lock-timeout-max (default 100)")
-    .option("--lock-timeout-max <ms>", "its bound (default 1000)")
+    .option(
+      "--lock-timeout <time>",
+      "first lock_timeout of a try; grows to --lock-timeout-max (default 100ms)",
+    )
+    .option("--lock-timeout-max <time>", "its bound (default 1s)")
     .option("--lock-tries <n>", "tries before the run waits for the operator (default 30)")
-    .option("--hold-budget <ms>", "longest time the cutover may hold its locks (default 1000)")
+    .option("--hold-budget <time>", "longest time the cutover may hold its locks (default 1s)")
     .option("--repair", "copy rows again that validation finds different, and validate again")
     .option(
       "--hold",

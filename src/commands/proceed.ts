@@ -1,7 +1,7 @@
 /** The commands that go on with a migration: resume, cutover, rollback, finalize, abort. */
 import type { Command } from "commander";
 import { proceed, type ResumeOptions } from "../api.js";
-import type { Intent } from "../engine/engine.js";
+import type { Intent } from "../engine/intent.js";
 import type { Act } from "./act.js";
 import { follow } from "./follow.js";
 import { example, holds, withConnection, withJson, withSettings, withState } from "./options.js";
@@ -21,7 +21,7 @@ const ENTRIES: readonly Entry[] = [
   {
     intent: "cutover",
     description: "swap the names of a migration that is ready (run --until validate)",
-    example: "partway cutover orders_3f9a1c --lock-timeout 200",
+    example: "partway cutover orders_3f9a1c --lock-timeout 200ms",
   },
   {
     intent: "rollback",

@@ -1,4 +1,4 @@
-import { createInterface } from "node:readline/promises";
+import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { type RunOptions, run } from "../api.js";
 import { badInput } from "../errors.js";
@@ -35,23 +35,27 @@ export function runCommand(program: Command, act: Act): void {
         hold: holds(options.hold),
         // commander gives true when neither --backup nor --no-backup was typed.
         backup: backup === true ? undefined : backup,
-        ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made) }),
+        ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made, options.json === true) }),
       });
       return follow(running, { json: options.json === true });
     }),
   );
 }
 
-async function confirm(made: Plan): Promise<boolean> {
+/** Shows the plan and asks. Anything but yes is no: Ctrl-C and Ctrl-D too. Errors: bad-input when nobody can answer. */
+async function confirm(made: Plan, json: boolean): Promise<boolean> {
+  const remedy = "Look at partway plan, then add --yes.";
+  if (json) throw badInput("with --json nothing is asked", remedy);
   if (process.stdin.isTTY !== true || process.stdout.isTTY !== true)
-    throw badInput("there is no terminal to ask at", "Look at partway plan, then add --yes.");
+    throw badInput("there is no terminal to ask at", remedy);
   process.stdout.write(planText(made, []));
   const ask = createInterface({ input: process.stdin, output: process.stdout });
+  const answered = new Promise<string>((resolve) => {
+    ask.once("close", () => resolve(""));
+    ask.question(`\nMigrate ${made.names.schema}.${made.names.source}? Type yes to begin: `, resolve);
+  });
   try {
-    const answer = await ask.question(
-      `\nMigrate ${made.names.schema}.${made.names.source}? Type yes to begin: `,
-    );
-    return answer.trim().toLowerCase() === "yes";
+    return (await answered).trim().toLowerCase() === "yes";
   } finally {
     ask.close();
   }

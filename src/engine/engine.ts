@@ -19,9 +19,7 @@ import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
-
-/** What the engine was started for; each is an event sent to a halted machine. */
-export type Intent = "resume" | "cutover" | "rollback" | "finalize" | "abort";
+import { cannot, closing, eventOf, type Intent } from "./intent.js";
 
 export interface EngineOptions {
   plan: Plan;
@@ -135,6 +133,13 @@ export class Engine {
         next: `partway status ${plan.id}; if that process is dead or stopped: partway resume ${plan.id} --takeover`,
       });
     }
+    // Asked before the lease is taken: what is refused leaves no trace, neither in the database nor as an outcome.
+    const halted = this.#actor.getSnapshot();
+    const event = eventOf(intent, halted.context.from);
+    if (!halted.can(event)) {
+      journal.release(plan.id, this.#owner);
+      throw cannot(plan, intent, halted.context.from);
+    }
     journal.expireCommands(plan.id, "the process it was meant for has ended", new Date().toISOString());
     try {
       await this.#connections.take(takeover);
@@ -144,20 +149,8 @@ export class Engine {
       throw error;
     }
     this.#actor.start();
-    const event: Record<Intent, MachineEvent> = {
-      resume: { type: "RESUME" },
-      cutover: { type: "CUTOVER" },
-      rollback: { type: "ROLLBACK" },
-      finalize: { type: "FINALIZE" },
-      abort: { type: "ABORT" },
-    };
-    const before = this.#actor.getSnapshot();
-    if (!before.can(event[intent])) {
-      await this.#end("failed", EXIT.badInput, this.#cannot(intent, before.context.from));
-      return;
-    }
     this.#pollCommands();
-    this.#actor.send(event[intent]);
+    this.#actor.send(event);
   }
 
   /** Asks something of the run, as a key or another terminal does. Returns why not, or null when it was taken. */
@@ -174,15 +167,6 @@ export class Engine {
       return `${command} is not possible while the run is at ${String(snapshot.value)}`;
     this.#actor.send(event[command]);
     return null;
-  }
-
-  #cannot(intent: Intent, from: Working): PartwayError {
-    const { plan } = this.#o;
-    return new PartwayError("bad-input", {
-      what: `migration ${plan.id} stands at ${from}; ${intent} is not possible there`,
-      state: "Nothing was touched.",
-      next: intent === "abort" ? `partway rollback ${plan.id}` : `partway status ${plan.id}`,
-    });
   }
 
   #emit(body: RunEventBody): void {
@@ -407,23 +391,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
-}
-
-function closing(plan: Plan, outcome: Outcome, from: Working): string {
-  const { schema, source, retired, failed } = plan.names;
-  switch (outcome) {
-    case "done":
-      return `${schema}.${source} is partitioned; the retired table and everything Partway made are gone.`;
-    case "rolled-back":
-      return `${schema}.${source} is the old table again, with every write made since; the new one is kept as ${failed}.`;
-    case "aborted":
-      return `${schema}.${source} is as it was; everything Partway made is gone.`;
-    case "ready-for-cutover":
-      return `Ready for cutover; changes are still captured. Next: partway cutover ${plan.id}`;
-    case "retained":
-      return `${schema}.${source} is partitioned; ${retired} is kept. To keep it current and count down: partway resume ${plan.id}; back: partway rollback ${plan.id}; after the window: partway finalize ${plan.id}`;
-    case "stopped":
-    case "failed":
-      return `Stopped before ${from}; go on with: partway resume ${plan.id}`;
-  }
 }

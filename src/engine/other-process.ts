@@ -5,7 +5,7 @@ import type { Command } from "../../state/events.js";
 import { mayTakeOver } from "../../state/journal-owner.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import { EXIT, PartwayError } from "../errors.js";
-import type { Intent } from "./engine.js";
+import type { Intent } from "./intent.js";
 import { type Running, settled } from "./running.js";
 import type { StateDir } from "./state-dir.js";
 import { readPlan } from "./stored-plan.js";

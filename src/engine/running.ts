@@ -1,11 +1,13 @@
 /** What a caller holds while a migration runs. */
 import type { Command, Outcome, RunEvent } from "../../state/events.js";
 import { createViewStore } from "../../state/fold.js";
+import type { MigrationRecord } from "../../state/journal-rows.js";
 import type { Working } from "../../state/machine.js";
 import { emptyView, type ViewSource } from "../../state/view.js";
-import { EXIT } from "../errors.js";
+import { badInput, EXIT } from "../errors.js";
 import type { Plan } from "../plan/types.js";
 import type { RunResult } from "./engine.js";
+import type { Intent } from "./intent.js";
 import type { StateDir } from "./state-dir.js";
 
 export interface Running {
@@ -43,9 +45,31 @@ export function settled(plan: Plan, result: RunResult, message: string): Running
   };
 }
 
+/** How a migration that has ended for good may have ended. */
+type End = Extract<Outcome, "done" | "rolled-back" | "aborted">;
+
+/** What each intent leads to; the same command given twice finds its work done. */
+const LEADS_TO: Record<Intent, readonly End[]> = {
+  resume: ["done", "rolled-back", "aborted"],
+  cutover: [],
+  rollback: ["rolled-back"],
+  finalize: ["done"],
+  abort: ["aborted"],
+};
+
+/**
+ * A migration that the journal knows to have ended; null when it has not. Errors: bad-input when `intent` asks for
+ * another ending than the one it had.
+ */
+export function alreadyEnded(record: MigrationRecord, plan: Plan, intent: Intent): Running | null {
+  const { outcome } = record;
+  if (outcome !== "done" && outcome !== "rolled-back" && outcome !== "aborted") return null;
+  return ended(plan, outcome, intent);
+}
+
 /** An undo had removed everything, and the process died before its journal knew: the journal is told now. */
-export function endedMeanwhile(state: StateDir, plan: Plan, at: Working): Running {
-  const outcome: Outcome = at === "rollback" ? "rolled-back" : at === "abort" ? "aborted" : "done";
+export function endedMeanwhile(state: StateDir, plan: Plan, at: Working, intent: Intent): Running {
+  const outcome: End = at === "rollback" ? "rolled-back" : at === "abort" ? "aborted" : "done";
   state.journal.transition({
     migration: plan.id,
     from: at,
@@ -55,10 +79,12 @@ export function endedMeanwhile(state: StateDir, plan: Plan, at: Working): Runnin
     outcome,
     at: new Date().toISOString(),
   });
-  const result: RunResult = { migration: plan.id, outcome, exitCode: EXIT.done, error: null };
-  return settled(
-    plan,
-    result,
-    `${plan.id} had already ended (${outcome}): nothing of Partway is left in the database.`,
-  );
+  return ended(plan, outcome, intent);
+}
+
+function ended(plan: Plan, outcome: End, intent: Intent): Running {
+  const message = `${plan.id} has already ended (${outcome}): nothing of Partway is left in the database.`;
+  if (!LEADS_TO[intent].includes(outcome))
+    throw badInput(message, "partway list shows every migration; partway run starts one.");
+  return settled(plan, { migration: plan.id, outcome, exitCode: EXIT.done, error: null }, message);
 }

@@ -1,7 +1,9 @@
 /** The state directory: `journal.db`, `backups/`, `log/`. Default `.partway/` in the current folder. */
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { Journal } from "../../state/journal.js";
+import { notThere } from "../../state/journal-errors.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import { badInput } from "../errors.js";
 import { openLog } from "../log.js";
@@ -15,10 +17,15 @@ export interface StateDir {
   log: Logger;
 }
 
-/** Opens (and with "write" makes) the state directory. Errors: bad-input naming the file. */
-export function openState(dir: string | undefined, mode: "write" | "read"): StateDir {
-  const root = resolve(dir ?? DEFAULT_STATE);
-  const journal = Journal.open(join(root, "journal.db"), mode);
+/**
+ * Opens the state directory for writing. "make" makes it when it is not there (a new migration); "existing" makes
+ * nothing: where there is no journal there is no migration to go on with. Errors: bad-input naming the file.
+ */
+export function openState(dir: string | undefined, mode: "make" | "existing"): StateDir {
+  const root = rootOf(dir);
+  const file = join(root, "journal.db");
+  if (mode === "existing" && !existsSync(file)) throw notThere(file);
+  const journal = Journal.open(file, "write");
   return {
     dir: root,
     journal,
@@ -29,7 +36,13 @@ export function openState(dir: string | undefined, mode: "write" | "read"): Stat
 
 /** The journal alone, for reading. */
 export function openJournal(dir: string | undefined): Journal {
-  return Journal.open(join(resolve(dir ?? DEFAULT_STATE), "journal.db"), "read");
+  return Journal.open(join(rootOf(dir), "journal.db"), "read");
+}
+
+/** Empty would mean the current folder itself, which nobody wants a journal strewn into. */
+function rootOf(dir: string | undefined): string {
+  if (dir?.trim() === "") throw badInput("--state is empty", "Name a directory, or leave --state out.");
+  return resolve(dir ?? DEFAULT_STATE);
 }
 
 const ENDED = new Set(["done", "rolled-back", "aborted"]);
@@ -60,6 +73,6 @@ export function pickMigration(journal: Journal, id: string | undefined, endedToo
   }
   throw badInput(
     `several migrations are open: ${open.map((m) => m.id).join(", ")}`,
-    "Name one: the command takes the id as its argument.",
+    `Name one: the command takes the id as its argument. For example: partway status ${first.id}`,
   );
 }

@@ -65,7 +65,7 @@ export async function swapWithinBounds(context: SwapContext, session: Session, s
           what: `${error.message}; tried ${attempt} times`,
           state:
             "Every try was rolled back: nothing was switched, nothing is lost. The run waits and can be resumed.",
-          next: `partway resume ${plan.id} --hold-budget ${settings.holdBudgetMs * 2}, or at a quieter time`,
+          next: `partway resume ${plan.id} --hold-budget ${settings.holdBudgetMs * 2}ms, or at a quieter time`,
         });
       }
       await sleep(1000 * attempt, undefined, { signal: context.signal });
