@@ -46,6 +46,11 @@ const PINNED: readonly (readonly [string, string])[] = [
   ["standard_conforming_strings", "on"],
 ];
 
+/** Timeouts that not every server knows: transaction_timeout is of PostgreSQL 17. */
+const NEWER_TIMEOUTS = /*sql*/ `
+SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+ WHERE name IN ('transaction_timeout', 'idle_session_timeout')`;
+
 export interface TxOptions {
   isolation?: "read committed" | "repeatable read";
   readOnly?: boolean;
@@ -86,6 +91,7 @@ export class Session {
           `SELECT ${settings.map((s) => `pg_catalog.set_config($${s.at + 1}, $${s.at + 2}, false)`).join(", ")}`,
           settings.flatMap((s) => [s.name, s.value]),
         );
+        await client.query(NEWER_TIMEOUTS);
         const answer = await client.query<{ pid: string }>("SELECT pg_catalog.pg_backend_pid()::text AS pid");
         const session = new Session(client, Number(answer.rows[0]?.pid), target);
         client.off("error", alreadyRejected);

@@ -71,6 +71,9 @@ export const APPLY_SETTINGS = [
   "SET LOCAL enable_seqscan = off",
 ] as const;
 
+/** Back to the server's own, for what follows an apply in the same transaction. */
+export const APPLY_SETTINGS_OFF = APPLY_SETTINGS.map((sql) => sql.replace("= off", "TO DEFAULT"));
+
 const Picked = z.object({ seq: z.string(), op: z.string() });
 
 /**
