@@ -106,7 +106,7 @@ export class Engine {
       snapshot: machine.resolveState({ value: "halted", context }),
       inspect: (inspection) => {
         if (inspection.type !== "@xstate.snapshot" || inspection.actorRef !== this.#actor) return;
-        this.#moved(inspection.event.type, this.#actor.getSnapshot());
+        this.#guarded(() => this.#moved(inspection.event.type, this.#actor.getSnapshot()));
       },
     });
   }
@@ -194,7 +194,7 @@ export class Engine {
     });
     this.#lastState = to;
     if (to === "halted") this.#halted(snapshot.context);
-    else if (snapshot.status === "done") void this.#ended(to);
+    else if (snapshot.status === "done") this.#watch(this.#ended(to));
   }
 
   #setGate(paused: boolean): void {
@@ -323,7 +323,30 @@ export class Engine {
         await this.#end("failed", error.exitCode, error);
       }
     };
-    void finish();
+    this.#watch(finish());
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#watch(this.#broken(error));
+    }
+  }
+
+  #watch(ending: Promise<void>): void {
+    ending.catch((error: unknown) => this.#broken(error));
+  }
+
+  /** The journal cannot be written: stop at once. The database has what is needed; the run can be resumed. */
+  async #broken(error: unknown): Promise<void> {
+    clearInterval(this.#commandTimer);
+    this.#actor.stop();
+    await this.#effect.catch(() => undefined);
+    await this.#connections.close();
+    const known = this.#explain(error);
+    this.#o.log.error({ stack: known.stack }, "the run broke off");
+    this.#finish({ migration: this.#o.plan.id, outcome: "failed", exitCode: known.exitCode, error: known });
   }
 
   #restOutcome(context: MachineContext): Outcome {
@@ -378,10 +401,12 @@ export class Engine {
   #pollCommands(): void {
     const { journal, plan } = this.#o;
     this.#commandTimer = setInterval(() => {
-      for (const { rowid, name } of journal.takeCommands(plan.id)) {
-        const refusal = this.command(name);
-        journal.answer(rowid, refusal === null, refusal ?? `${name}: done`, new Date().toISOString());
-      }
+      this.#guarded(() => {
+        for (const { rowid, name } of journal.takeCommands(plan.id)) {
+          const refusal = this.command(name);
+          journal.answer(rowid, refusal === null, refusal ?? `${name}: done`, new Date().toISOString());
+        }
+      });
     }, 300);
   }
 }
