@@ -2,10 +2,11 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Logger } from "pino";
-import { Journal } from "../../state/journal.js";
+import { Journal, type WriteHook } from "../../state/journal.js";
 import { notThere } from "../../state/journal-errors.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import { badInput } from "../errors.js";
+import { type KillPoint, killPoint } from "../kill-switch.js";
 import { openLog } from "../log.js";
 
 export const DEFAULT_STATE = ".partway";
@@ -25,7 +26,7 @@ export function openState(dir: string | undefined, mode: "make" | "existing"): S
   const root = rootOf(dir);
   const file = join(root, "journal.db");
   if (mode === "existing" && !existsSync(file)) throw notThere(file);
-  const journal = Journal.open(file, "write");
+  const journal = Journal.open(file, "write", { onWrite: journalKillPoints() });
   return {
     dir: root,
     journal,
@@ -75,4 +76,15 @@ export function pickMigration(journal: Journal, id: string | undefined, endedToo
     `several migrations are open: ${open.map((m) => m.id).join(", ")}`,
     `Name one: the command takes the id as its argument. For example: partway status ${first.id}`,
   );
+}
+
+/** Test-only: every write of the journal is a numbered kill point, like every statement in the database. */
+function journalKillPoints(): WriteHook {
+  let current: KillPoint | null = null;
+  return ({ label, point }) => {
+    if (point === "before") {
+      current = killPoint(`journal: ${label}`);
+      current.before();
+    } else if (point === "after") current?.after();
+  };
 }

@@ -10,6 +10,7 @@ import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
 import type { z } from "zod";
 import { messageOf } from "../errors.js";
+import { sqlKillPoint } from "../kill-switch.js";
 import { connectFailure, type FailedAttempt, NoPassword, worthAnotherWay } from "./connect-failure.js";
 import { sqlState } from "./sqlstate.js";
 import type { Target } from "./target.js";
@@ -121,12 +122,15 @@ export class Session {
     name?: string,
   ): Promise<{ rows: Row[]; count: number }> {
     if (this.#lost) throw new ConnectionLost(this.#lost);
+    const point = sqlKillPoint(sql);
+    point.before();
     try {
       const result = await this.#client.query<Row>({
         text: sql,
         values: [...params],
         ...(name === undefined ? {} : { name }),
       });
+      point.after();
       return { rows: result.rows, count: result.rowCount ?? 0 };
     } catch (error) {
       if (this.#lost || isConnectionError(error)) throw new ConnectionLost(error);
