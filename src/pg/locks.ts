@@ -69,9 +69,9 @@ export async function deadlockTimeoutMs(session: Session): Promise<number> {
 
 /**
  * Takes the locks in the READ COMMITTED transaction that `session` has just begun: no statement that takes a
- * snapshot may come before (DESIGN 3.6). `observer` looks at blockers from outside. Resolves with the number of
- * tries and the time from the first strong try to success; throws `lock-busy` when the tries are used up, leaving
- * the rollback to the caller.
+ * snapshot may come before (DESIGN 3.6). `observer` looks at blockers from outside. Each of the two stages has
+ * `request.tries`. Resolves with the number of tries and the time until success; throws `lock-busy` when they are used
+ * up, leaving the rollback to the caller.
  */
 export async function acquireLocks(
   session: Session,
@@ -88,65 +88,66 @@ export async function acquireLocks(
       next: `End or wait for the blocking session, then: partway resume ${request.migration}`,
     });
 
-  await setLocal(session, "lock_timeout", deadlockMs + 2000);
-  try {
-    for (const table of request.calm)
-      await session.query(`LOCK TABLE ${table} IN SHARE UPDATE EXCLUSIVE MODE`);
-  } catch (error) {
-    if (sqlState(error) !== SQLSTATE.lockNotAvailable) throw error;
-    request.onTry({
-      purpose: request.purpose,
-      attempt: 0,
-      outcome: "timeout",
-      timeoutMs: deadlockMs + 2000,
-      waitedMs: performance.now() - started,
-      blockers,
-    });
-    throw giveUp(1);
-  }
-  let timeoutMs = request.timeoutMs;
-  for (let attempt = 1; attempt <= request.tries; attempt++) {
+  const failed = (attempt: number, timeoutMs: number) => {
+    const { purpose } = request;
+    const waitedMs = performance.now() - started;
+    request.onTry({ purpose, attempt, outcome: "timeout", timeoutMs, waitedMs, blockers });
+  };
+  /** One try behind a savepoint: true when all of `locks` are held, false when somebody was in the way. */
+  const once = async (locks: string[], timeoutMs: number, statementMs: number): Promise<boolean> => {
     request.signal.throwIfAborted();
     await session.query("SAVEPOINT locks");
     await setLocal(session, "lock_timeout", timeoutMs);
-    await setLocal(session, "statement_timeout", timeoutMs);
+    await setLocal(session, "statement_timeout", statementMs);
+    blockers = [];
     const watch = watchBlockers(observer, session.pid, timeoutMs, (found) => {
       blockers = found;
     });
     try {
-      for (const { table, mode } of request.strong)
-        await session.query(`LOCK TABLE ${table} IN ${mode} MODE`);
+      for (const lock of locks) await session.query(`LOCK TABLE ${lock} MODE`);
       await setLocal(session, "statement_timeout", 0);
-      const waitedMs = performance.now() - started;
-      request.onTry({
-        purpose: request.purpose,
-        attempt,
-        outcome: "acquired",
-        timeoutMs,
-        waitedMs,
-        blockers: [],
-      });
-      return { tries: attempt, waitedMs };
+      return true;
     } catch (error) {
-      const state = sqlState(error);
-      if (
-        state !== SQLSTATE.lockNotAvailable &&
-        state !== SQLSTATE.queryCanceled &&
-        state !== SQLSTATE.deadlockDetected
-      )
-        throw error;
+      if (!BUSY.has(sqlState(error) ?? "")) throw error;
       await session.query("ROLLBACK TO SAVEPOINT locks");
+      return false;
     } finally {
       await watch.stop();
     }
-    const waitedMs = performance.now() - started;
-    request.onTry({ purpose: request.purpose, attempt, outcome: "timeout", timeoutMs, waitedMs, blockers });
+  };
+
+  // Waiting for SHARE UPDATE EXCLUSIVE holds nobody up, so a VACUUM that does not yield is waited for and shown.
+  let attempt = 1;
+  const calm = request.calm.map((table) => `${table} IN SHARE UPDATE EXCLUSIVE`);
+  const calmMs = deadlockMs + 2000;
+  for (; calm.length > 0 && !(await once(calm, calmMs, 0)); attempt++) {
+    failed(attempt, calmMs);
+    if (attempt >= request.tries) throw giveUp(attempt);
+  }
+  const last = attempt + request.tries - 1;
+  const strong = request.strong.map(({ table, mode }) => `${table} IN ${mode}`);
+  let { timeoutMs } = request;
+  for (; attempt <= last; attempt++) {
+    if (await once(strong, timeoutMs, timeoutMs)) {
+      const { purpose } = request;
+      const waitedMs = performance.now() - started;
+      request.onTry({ purpose, attempt, outcome: "acquired", timeoutMs, waitedMs, blockers: [] });
+      return { tries: attempt, waitedMs };
+    }
+    failed(attempt, timeoutMs);
     // Long transactions of 50-500 ms never let a flat 100 ms in: grow by a quarter to the stated bound (DESIGN 3.6).
     timeoutMs = Math.min(Math.ceil(timeoutMs * 1.25), request.timeoutMaxMs);
-    await sleep(timeoutMs * (0.5 + Math.random()), undefined, { signal: request.signal });
+    if (attempt < last) await sleep(timeoutMs * (0.5 + Math.random()), undefined, { signal: request.signal });
   }
-  throw giveUp(request.tries);
+  throw giveUp(last);
 }
+
+/** Somebody was in the way: the try has failed, not the run. */
+const BUSY: ReadonlySet<string> = new Set([
+  SQLSTATE.lockNotAvailable,
+  SQLSTATE.queryCanceled,
+  SQLSTATE.deadlockDetected,
+]);
 
 /** SET LOCAL of a millisecond setting; SET takes no snapshot, so it may come before the locks. */
 export async function setLocal(
