@@ -12,7 +12,7 @@ import { leafIndexName } from "../plan/names.js";
 import type { IndexPlan, Plan, Statement } from "../plan/types.js";
 import { captureStands, leafTriggerDdl, logDdl, triggerDdl } from "../sync/capture.js";
 import { catchUp } from "../sync/catchup.js";
-import { dedupeLeafSql } from "../sync/dedupe.js";
+import { dedupeLeafSql, loggedPairs } from "../sync/dedupe.js";
 import { assertNoDrift } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
 import { markSql, sidesOf } from "../sync/pairs.js";
@@ -111,9 +111,7 @@ async function dedupe(context: PhaseContext, sessions: Session[], leaves: LeafRo
   if (session === undefined) return;
   await session.query(`ANALYZE ${log}`);
   await runPool(sessions, leaves, context.gate, async (worker, leaf) => {
-    const some = await worker.query(
-      `SELECT FROM ${log} WHERE partway_op = 'r' AND (${leaf.constraint}) LIMIT 1`,
-    );
+    const some = await worker.query(`SELECT FROM ${loggedPairs(plan)} WHERE ${leaf.constraint} LIMIT 1`);
     if (some.rows.length === 0) return;
     await lease.tx(worker, async () => {
       await worker.query(markSql(plan));

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { ident, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
-import type { Plan, Statement } from "../plan/types.js";
+import type { ColumnRef, Plan, Statement } from "../plan/types.js";
 import { type Direction, MARK, pairColumns, pairList } from "./pairs.js";
 
 interface CaptureNames {
@@ -34,12 +34,22 @@ export function captureNames(plan: Plan, direction: Direction): CaptureNames {
       };
 }
 
+/**
+ * A column of the log has the type beneath a domain: a marker leaves the pair NULL, which a domain may refuse, and
+ * then the application's TRUNCATE would fail. No length or precision is needed to hold what the source held.
+ */
+function logColumn(plan: Plan): (column: ColumnRef) => string {
+  return ({ name, type }) => {
+    const base = plan.source.columns.find((column) => column.name === name)?.baseType;
+    const dot = base?.indexOf(".") ?? 0;
+    return `${ident(name)} ${base === undefined ? type : qualified(base.slice(0, dot), base.slice(dot + 1))}`;
+  };
+}
+
 /** The change log and the trigger function. Runs in one transaction; both IF NOT EXISTS / OR REPLACE. */
 export function logDdl(plan: Plan, direction: Direction): Statement[] {
   const { log, fn } = captureNames(plan, direction);
-  const columns = pairColumns(plan)
-    .map((c) => `${ident(c.name)} ${c.type}`)
-    .join(", ");
+  const columns = pairColumns(plan).map(logColumn(plan)).join(", ");
   const old = pairList(plan, "OLD");
   const new_ = pairList(plan, "NEW");
   return [

@@ -7,6 +7,7 @@ import { deferrableKeys } from "./deferrable-keys.js";
 import { exclusionConstraints } from "./exclusion-constraints.js";
 import { extendedStatistics } from "./extended-statistics.js";
 import { extensionMembership } from "./extension-membership.js";
+import { extensionTypes } from "./extension-types.js";
 import { foreignKeys } from "./foreign-keys.js";
 import { functions } from "./functions.js";
 import { generatedColumn } from "./generated-column.js";
@@ -50,6 +51,7 @@ const CHECKS: readonly Check[] = [
   ownerRights,
   noKey,
   deferrableKeys,
+  extensionTypes,
   noColumn,
   columnType,
   generatedColumn,
