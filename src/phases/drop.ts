@@ -49,7 +49,7 @@ async function run(context: PhaseContext): Promise<void> {
   await lease.tx(session, async () => {
     await session.query(STORE_SQL.setPhase, [plan.id, "drop"]);
   });
-  await removeReverseCapture(context, session, shadowOid);
+  await removeReverseCapture(context, session);
   await dropRetired(context);
   await removeStore(context, session);
 }

@@ -257,8 +257,7 @@ async function run(context: PhaseContext): Promise<void> {
 /** The indexes go with the shadow; what is left is the reverse capture. */
 async function undo(context: PhaseContext): Promise<void> {
   const session = await context.open();
-  const stored = await mustReadStored(session, context.plan.id);
-  if (stored.shadowOid !== null) await removeReverseCapture(context, session, stored.shadowOid);
+  await removeReverseCapture(context, session);
 }
 
 export const index = { name: "index", sql, run, undo } satisfies Phase;

@@ -95,7 +95,7 @@ async function afterwards(context: PhaseContext, session: Session, shadowOid: st
   }
   await assertSequencesAhead(session, plan);
   await removeForwardCapture(context, session);
-  await removeReverseCapture(context, session, shadowOid);
+  await removeReverseCapture(context, session);
   await freeNames(context, session, shadowOid);
   await removeStore(context, session);
 }

@@ -1,8 +1,8 @@
 /** Taking away what Partway made: triggers under the lock discipline, then functions, logs and rows (DESIGN 2, 7.13). */
+import { z } from "zod";
 import { qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
-import { dropLogSql, dropTriggersSql } from "./capture.js";
-import { leavesOf } from "./leaves.js";
+import { captureNames, dropLogSql, dropTriggersSql } from "./capture.js";
 import { inLock, type LockContext } from "./lock.js";
 import { removeStored, storeExists } from "./store.js";
 
@@ -30,29 +30,33 @@ export async function removeForwardCapture(context: LockContext, session: Sessio
   });
 }
 
-/** The new table's reverse triggers, on the parent and on every leaf. */
-export async function removeReverseCapture(
-  context: LockContext,
-  session: Session,
-  parentOid: string,
-): Promise<void> {
+const CARRIERS_SQL = /*sql*/ `
+SELECT DISTINCT c.oid::text AS oid, c.relispartition::text AS leaf, n.nspname AS schema, c.relname AS name
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE t.tgfoid = to_regproc($1) AND t.tgparentid = 0 ORDER BY leaf, oid`;
+
+const Carrier = z
+  .object({ oid: z.string(), leaf: z.string(), schema: z.string(), name: z.string() })
+  .transform((r) => ({ oid: r.oid, attached: r.leaf === "true", table: qualified(r.schema, r.name) }));
+
+/**
+ * The reverse triggers, on the new table, on every leaf, and on a leaf that was detached meanwhile: found by their
+ * function, because as long as one stands the function cannot be dropped.
+ */
+export async function removeReverseCapture(context: LockContext, session: Session): Promise<void> {
   const { plan } = context;
-  const parent = await nameOf(session, parentOid);
-  const names = [plan.names.reverseTrigger, plan.names.reverseTruncateTrigger];
-  if (parent === null) return;
-  const leaves = await leavesOf(session, parentOid);
-  const withOurs: string[] = [];
-  for (const leaf of leaves)
-    if (await hasTriggers(session, leaf.oid, names.slice(1))) withOurs.push(leaf.table);
-  if (withOurs.length === 0 && !(await hasTriggers(session, parentOid, names))) return;
+  const carriers = await session.rows(Carrier, CARRIERS_SQL, [captureNames(plan, "reverse").fn]);
+  if (carriers.length === 0) return;
+  // LOCK TABLE of the parent takes its leaves along.
+  const own = carriers.filter((carrier) => !carrier.attached).map((carrier) => carrier.table);
+  const locked = own.length > 0 ? own : carriers.map((carrier) => carrier.table);
   await inLock(context, session, {
     purpose: "removing the reverse capture triggers",
-    calm: [parent],
-    strong: [{ table: parent, mode: "ACCESS EXCLUSIVE" }],
+    calm: locked,
+    strong: locked.map((table) => ({ table, mode: "ACCESS EXCLUSIVE" as const })),
     work: async () => {
-      for (const sql of dropTriggersSql(plan, "reverse", parent)) await session.query(sql);
-      for (const leaf of withOurs)
-        for (const sql of dropTriggersSql(plan, "reverse", leaf).slice(1)) await session.query(sql);
+      for (const { table } of carriers)
+        for (const sql of dropTriggersSql(plan, "reverse", table)) await session.query(sql);
     },
   });
 }
