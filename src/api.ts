@@ -228,7 +228,7 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
     await makeStored(session, made);
     return readStored(session, made.id);
   });
-  const from = reconcile(positionOf(record), stored?.phase ?? null);
+  const from = reconcile(positionOf(record), stored?.phase ?? null, intent);
   if (from === "unknown") throw unknownMigration(made, target);
   if (from === "ended") return endedMeanwhile(state, made, positionOf(record), intent);
   return launch(state, target, made, settings, {

@@ -1,5 +1,6 @@
 /** Which phase each working state of the machine runs. The one place where the phases meet. */
 import type { Working } from "../../state/machine.js";
+import { badInput } from "../errors.js";
 import { backup } from "../phases/backup.js";
 import { copy } from "../phases/copy.js";
 import { cutover } from "../phases/cutover.js";
@@ -13,6 +14,7 @@ import { validate } from "../phases/validate.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { catchUp, followForward } from "../sync/catchup.js";
 import { removeStore } from "../sync/remove.js";
+import { readStored, type StorePhase } from "../sync/store.js";
 
 /** The phases in order: the procedure of DESIGN 2. */
 export const PHASE_ORDER: readonly Phase[] = [backup, shadow, copy, index, validate, cutover, retain, drop];
@@ -36,11 +38,23 @@ async function ready(context: PhaseContext, options: EffectOptions): Promise<voi
   context.signal.throwIfAborted();
 }
 
+const AFTER_CUTOVER: readonly StorePhase[] = ["retain", "rolled-back", "drop"];
+
 /** Undo before cutover: each phase takes away what it made, last first; then the rows and the schema. */
 async function abort(context: PhaseContext): Promise<void> {
+  const { plan } = context;
+  const session = await context.open();
+  const stored = await readStored(session, plan.id);
+  // Asked of the database under the lease: a cutover of unknown outcome may have been committed.
+  if (stored !== null && AFTER_CUTOVER.includes(stored.phase)) {
+    throw badInput(
+      `${plan.names.schema}.${plan.names.source} has been cut over: there is nothing to abort`,
+      `partway rollback ${plan.id} goes back to the old table.`,
+    );
+  }
   for (const phase of [...PHASE_ORDER.slice(0, PHASE_ORDER.indexOf(cutover))].reverse())
     await phase.undo(context);
-  await removeStore(context, await context.open());
+  await removeStore(context, session);
 }
 
 /** Runs the effect of one working state. */

@@ -4,6 +4,7 @@
  */
 import type { Working } from "../../state/machine.js";
 import type { StorePhase } from "../sync/store.js";
+import type { Intent } from "./intent.js";
 
 const UNDOING: readonly Working[] = ["rollback", "abort", "drop"];
 
@@ -12,7 +13,11 @@ const UNDOING: readonly Working[] = ["rollback", "abort", "drop"];
  * Returns the state to go on from, or `ended` when an undo had removed everything before the process died, or
  * `unknown` when the database has no trace of a run that should have left one.
  */
-export function reconcile(journal: Working, stored: StorePhase | null): Working | "ended" | "unknown" {
+export function reconcile(
+  journal: Working,
+  stored: StorePhase | null,
+  intent: Intent = "resume",
+): Working | "ended" | "unknown" {
   if (stored === null) {
     if (UNDOING.includes(journal)) return "ended";
     return journal === "backup" ? "backup" : "unknown";
@@ -24,7 +29,9 @@ export function reconcile(journal: Working, stored: StorePhase | null): Working 
     case "cutover":
       return journal === "ready" || journal === "cutover" ? journal : "validate";
     case "retain":
-      return journal === "cutover" || journal === "rollback" ? journal : "retain";
+      if (journal === "rollback") return journal;
+      // The swap was committed before the journal knew. Its last steps are still to do, but they stand in nobody's way.
+      return journal === "cutover" && (intent === "resume" || intent === "cutover") ? "cutover" : "retain";
     case "rolled-back":
       return "rollback";
     case "copy":
