@@ -7,9 +7,10 @@ import type { Plan, Statement } from "../plan/types.js";
 import { applySql } from "../sync/apply.js";
 import { leafTriggerDdl } from "../sync/capture.js";
 import { rest } from "../sync/drain.js";
-import { leavesOf } from "../sync/leaves.js";
+import { filenodeOf } from "../sync/guard.js";
+import { type LeafRow, leavesOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
-import { sidesOf } from "../sync/pairs.js";
+import { pairList, sidesOf } from "../sync/pairs.js";
 import { followReverse } from "../sync/reverse.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { leavesWithoutCapture, verdict, windowFingerprints } from "../sync/verdict.js";
@@ -36,7 +37,11 @@ async function rememberDefinitions(
   });
 }
 
-/** A leaf attached during the window inherits the row trigger but not the truncate trigger: it gets its own. */
+/**
+ * A leaf attached during the window inherits the row trigger but not the truncate trigger: it gets its own. The rows
+ * it brought along were never logged: they are now. A leaf whose file is not its first one may have been truncated
+ * before anybody looked: a marker has the retired table rebuilt.
+ */
 async function captureNewLeaves(context: PhaseContext, session: Session, shadowOid: string): Promise<void> {
   const { plan } = context;
   const without = new Set(await leavesWithoutCapture(session, plan, shadowOid));
@@ -46,12 +51,15 @@ async function captureNewLeaves(context: PhaseContext, session: Session, shadowO
     (leaf) => without.has(leaf.name) && !known.has(leaf.name),
   );
   for (const leaf of added) {
+    await logRows(context, session, leaf);
     await inLock(context, session, {
       purpose: `capture of TRUNCATE on the new leaf ${leaf.name}`,
       calm: [leaf.table],
       strong: [{ table: leaf.table, mode: "SHARE ROW EXCLUSIVE" }],
       work: async () => {
         for (const statement of leafTriggerDdl(plan, leaf.table)) await session.query(statement.sql);
+        if ((await filenodeOf(session, leaf.oid)) !== leaf.oid)
+          await session.query(`INSERT INTO ${sidesOf(plan, "reverse").log} (partway_op) VALUES ('t')`);
       },
     });
     context.emit({
@@ -60,6 +68,17 @@ async function captureNewLeaves(context: PhaseContext, session: Session, shadowO
       message: `leaf ${leaf.name} was added: its TRUNCATE is captured too`,
     });
   }
+}
+
+/** Before the leaf's triggers are complete, so that a crash in between does it again. A pair too many is harmless. */
+async function logRows(context: PhaseContext, session: Session, leaf: LeafRow): Promise<void> {
+  const { plan, lease } = context;
+  const { log } = sidesOf(plan, "reverse");
+  await lease.tx(session, async () => {
+    await session.query(
+      `INSERT INTO ${log} (${pairList(plan)}) SELECT ${pairList(plan, "s")} FROM ${leaf.table} AS s`,
+    );
+  });
 }
 
 /** Stores the definitions that the verdict compares with, if the cutover has not left them yet. */

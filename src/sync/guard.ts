@@ -1,4 +1,5 @@
 /** Drift (DESIGN 3.9): the live side's definition against the one the plan was made from. */
+import { z } from "zod";
 import { diffFingerprints, fingerprint } from "../catalog/fingerprint.js";
 import { PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
@@ -35,4 +36,23 @@ export async function assertSameTable(session: Session, plan: Plan, found: strin
     state: "Partway wrote nothing to it.",
     next: `partway abort ${plan.id} removes what Partway made.`,
   });
+}
+
+const FILENODE_SQL = /*sql*/ `SELECT pg_relation_filenode($1::oid)::text AS filenode`;
+
+/** The file of a relation: another one after every rewrite (VACUUM FULL, CLUSTER, TRUNCATE, a rewriting ALTER). */
+export async function filenodeOf(session: Session, oid: string): Promise<string | null> {
+  return (await session.one(z.object({ filenode: z.string().nullable() }), FILENODE_SQL, [oid])).filenode;
+}
+
+/** The source was rewritten since it was validated: values may have changed without a trigger seeing it. */
+export class Rewritten extends Error {}
+
+/** Throws Rewritten when the source's file is not the one that was validated. Also run inside the cutover's lock. */
+export async function assertNotRewritten(
+  session: Session,
+  oid: string,
+  filenode: string | null,
+): Promise<void> {
+  if ((await filenodeOf(session, oid)) !== filenode) throw new Rewritten();
 }

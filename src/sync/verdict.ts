@@ -55,7 +55,7 @@ export async function definitionReasons(
   const reasons: string[] = [];
   if (stored.fingerprintJson !== null) {
     const before = Fingerprints.parse(JSON.parse(stored.fingerprintJson));
-    reasons.push(...forbidding(before.live, await fingerprint(session, shadowOid), "the new table"));
+    reasons.push(...forbidding(before.live, await liveDefinition(session, plan, shadowOid), "the new table"));
     reasons.push(
       ...forbidding(before.retired, await fingerprint(session, plan.source.oid), "the retired table"),
     );
@@ -80,16 +80,37 @@ export async function windowFingerprints(
   shadowOid: string,
 ): Promise<{ live: Fingerprint; retired: Fingerprint }> {
   return {
-    live: await fingerprint(session, shadowOid),
+    live: await liveDefinition(session, plan, shadowOid),
     retired: await fingerprint(session, plan.source.oid),
   };
+}
+
+const CAPTURE_SQL = /*sql*/ `
+SELECT format('capture %s on %s (%s, xmin %s)', t.tgname, CASE c.oid WHEN $1::oid THEN '<table>' ELSE c.relname END, t.oid, t.xmin) AS line
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+ WHERE t.tgname = ANY ($2::text[]) AND t.tgenabled = 'A'
+   AND (c.oid = $1::oid OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::oid))`;
+
+/**
+ * The new table's definition and its reverse triggers with their xmin, so that DISABLE then ENABLE shows, and a leaf
+ * that was detached and came back (its triggers are others).
+ */
+async function liveDefinition(session: Session, plan: Plan, oid: string): Promise<Fingerprint> {
+  const { lines } = await fingerprint(session, oid);
+  const names = [plan.names.reverseTrigger, plan.names.reverseTruncateTrigger];
+  const capture = await session.rows(z.object({ line: z.string() }), CAPTURE_SQL, [oid, names]);
+  return { lines: [...lines, ...capture.map((row) => row.line)].sort() };
 }
 
 /** Columns changed, or leaves removed: what the retired table could not follow. Added leaves and indexes are harmless. */
 function forbidding(before: Fingerprint, now: Fingerprint, table: string): string[] {
   return diffFingerprints(before, now)
-    .filter((line) => /^[+-] column /.test(line) || /^- (leaf|partition) /.test(line))
-    .map((line) => `the definition of ${table} has changed since cutover (${line})`);
+    .filter((line) => /^[+-] column /.test(line) || /^- (leaf|partition|capture) /.test(line))
+    .map((line) =>
+      line.startsWith("- capture")
+        ? `reverse capture was switched off, dropped or detached since cutover, so writes may not have been recorded (${line})`
+        : `the definition of ${table} has changed since cutover (${line})`,
+    );
 }
 
 const LEAF_CAPTURE_SQL = /*sql*/ `
