@@ -8,7 +8,7 @@ import { PartwayError } from "../errors.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
 import { catchUp } from "../sync/catchup.js";
-import { assertNoDrift, assertSameTable } from "../sync/guard.js";
+import { assertCaptured, assertNoDrift, assertSameTable } from "../sync/guard.js";
 import { oidOf } from "../sync/leaves.js";
 import { sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
@@ -57,12 +57,16 @@ async function run(context: PhaseContext): Promise<void> {
     }
     const sides = sidesOf(plan, "forward");
     await assertSameTable(session, plan, await oidOf(session, sides.live));
-    await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
+    const check = async (): Promise<void> => {
+      await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
+      await assertCaptured(session, plan);
+    };
+    await check();
     await swapWithinBounds(context, session, {
       direction: "forward",
       oids: [plan.source.oid, shadowOid],
       drain: () => catchUp(session, context),
-      check: () => assertNoDrift(session, plan, plan.source.oid, plan.fingerprint),
+      check,
       commit: { sql: SQL.commit, params: [plan.id, plan.request.keepSeconds] },
     });
   }

@@ -130,12 +130,18 @@ export function dropLogSql(plan: Plan, direction: Direction): string[] {
   return [`DROP FUNCTION IF EXISTS ${fn}()`, `DROP TABLE IF EXISTS ${log}`];
 }
 
-const STATE_SQL = /*sql*/ `
-SELECT count(*) FILTER (WHERE t.tgname = $2 AND t.tgenabled = 'A')::text AS rows,
-       count(*) FILTER (WHERE t.tgname = $3 AND t.tgenabled = 'A')::text AS truncates
-  FROM pg_trigger t WHERE t.tgrelid = $1::oid`;
+/**
+ * True of a trigger `t` that fires for every writer and has done so since it was made: DISABLE and ENABLE write the
+ * trigger's row again, its pg_depend rows never.
+ */
+export const NEVER_OFF = `t.tgenabled = 'A' AND EXISTS (SELECT FROM pg_depend d
+         WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.xmin = t.xmin)`;
 
-/** Do both triggers of a direction stand on the table, enabled ALWAYS? */
+const STATE_SQL = /*sql*/ `
+SELECT count(*) FILTER (WHERE t.tgname = $2)::text AS rows, count(*) FILTER (WHERE t.tgname = $3)::text AS truncates
+  FROM pg_trigger t WHERE t.tgrelid = $1::oid AND ${NEVER_OFF}`;
+
+/** Do both triggers of a direction stand on the table, enabled ALWAYS, and have they since they were made? */
 export async function captureStands(
   session: Session,
   plan: Plan,

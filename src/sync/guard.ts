@@ -4,6 +4,8 @@ import { diffFingerprints, fingerprint } from "../catalog/fingerprint.js";
 import { PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
 import type { Fingerprint, Plan } from "../plan/types.js";
+import { NEVER_OFF } from "./capture.js";
+import type { Direction } from "./pairs.js";
 
 /** Throws `drift` with the difference when the relation `oid` is not as `expected` says. */
 export async function assertNoDrift(
@@ -22,6 +24,40 @@ export async function assertNoDrift(
     state:
       "Nothing was lost; the run stopped before acting on the new definition. Changes are still captured.",
     next: `Undo the change and partway resume ${plan.id}, or partway abort ${plan.id} and plan again.`,
+  });
+}
+
+/** The capture triggers of one direction on `oid` that are missing, off, or have been off since they were made. */
+export async function touchedCapture(
+  session: Session,
+  plan: Plan,
+  direction: Direction,
+  oid: string,
+): Promise<string[]> {
+  const n = plan.names;
+  const names =
+    direction === "forward"
+      ? [n.forwardTrigger, n.forwardTruncateTrigger]
+      : [n.reverseTrigger, n.reverseTruncateTrigger];
+  const rows = await session.rows(
+    z.object({ name: z.string() }),
+    `SELECT n.name FROM unnest($2::text[]) AS n(name)
+      WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = $1::oid AND t.tgname = n.name AND ${NEVER_OFF})
+      ORDER BY n.name`,
+    [oid, names],
+  );
+  return rows.map((row) => row.name);
+}
+
+/** Throws `drift` when writes to the source may have passed the change log by: no drain would ever bring them. */
+export async function assertCaptured(session: Session, plan: Plan): Promise<void> {
+  const touched = await touchedCapture(session, plan, "forward", plan.source.oid);
+  if (touched.length === 0) return;
+  const { schema, source } = plan.names;
+  throw new PartwayError("drift", {
+    what: `the capture triggers of ${schema}.${source} were disabled, enabled again, or dropped since they were made (${touched.join(", ")}); writes meanwhile were not recorded`,
+    state: `Nothing was switched, and ${schema}.${source} has every row; the copy may lack some.`,
+    next: `partway abort ${plan.id}, then plan again; keep triggers enabled during a migration.`,
   });
 }
 

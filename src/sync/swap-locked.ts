@@ -1,10 +1,17 @@
 /** Acquire, last drain, check, swap, commit: within the hold budget, in bounded tries (DESIGN 3.6). */
 import { setTimeout as sleep } from "node:timers/promises";
-import { PartwayError } from "../errors.js";
+import { messageOf, PartwayError } from "../errors.js";
 import { acquireLocks, deadlockTimeoutMs, setLocal } from "../pg/locks.js";
 import type { Param, Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
-import { APPLY_SETTINGS, APPLY_SETTINGS_OFF, applyInside, applySql, WHOLE_LOG } from "./apply.js";
+import {
+  APPLY_SETTINGS,
+  APPLY_SETTINGS_OFF,
+  applyInside,
+  applySql,
+  TruncateSeen,
+  WHOLE_LOG,
+} from "./apply.js";
 import { type LockContext, lockRequest } from "./lock.js";
 import { type Direction, markSql, sidesOf } from "./pairs.js";
 import { renameSql, StallWatch, sequenceSql } from "./swap.js";
@@ -34,10 +41,19 @@ export interface Swap {
   commit: { sql: string; params: Param[] };
 }
 
-/** Swaps that outlast the hold budget are rolled back and tried again this many times. */
+/** Swaps that had to be rolled back although the locks were held are made this many times. */
 const HOLD_TRIES = 5;
 
-class HoldBudgetExceeded extends Error {}
+/** The swap was rolled back; the same may succeed later. */
+class RolledBack extends Error {}
+
+/** What the next drain puts right: a truncation starts the copy again (or rebuilds), a row gets its missing leaf. */
+function drainMends(error: unknown): boolean {
+  const state = sqlState(error);
+  return (
+    error instanceof TruncateSeen || state === SQLSTATE.checkViolation || state === SQLSTATE.notNullViolation
+  );
+}
 
 /** Performs the swap. Errors: `lock-busy` (locks or hold budget), `drift`, `fenced`, a lost connection (unknown). */
 export async function swapWithinBounds(context: SwapContext, session: Session, swap: Swap): Promise<void> {
@@ -58,7 +74,8 @@ export async function swapWithinBounds(context: SwapContext, session: Session, s
       context.emit({ event: "cutover", drainedKeys, ...row });
       return;
     } catch (error) {
-      if (!(error instanceof HoldBudgetExceeded)) throw error;
+      if (drainMends(error) && attempt < HOLD_TRIES) continue;
+      if (!(error instanceof RolledBack)) throw error;
       context.emit({ event: "log", level: "warn", message: error.message });
       if (attempt >= HOLD_TRIES) {
         throw new PartwayError("lock-busy", {
@@ -97,7 +114,13 @@ async function swapOnce(
   try {
     const { tries, waitedMs } = await acquireLocks(session, observer, request, deadlockMs);
     const heldFrom = performance.now();
-    await setLocal(session, "statement_timeout", settings.holdBudgetMs);
+    /** What is left of the hold budget bounds the next statements: together they must not exceed it. */
+    const budget = async (): Promise<void> => {
+      const inside = performance.now() - heldFrom;
+      if (inside >= settings.holdBudgetMs) throw exceeded(settings.holdBudgetMs, inside);
+      await setLocal(session, "statement_timeout", Math.ceil(settings.holdBudgetMs - inside));
+    };
+    await budget();
     await context.lease.check(session);
     await session.query(markSql(plan));
     for (const setting of APPLY_SETTINGS) await session.query(setting);
@@ -105,7 +128,9 @@ async function swapOnce(
     const drainedKeys = await applyInside(session, apply, WHOLE_LOG, `apply_${swap.direction}`);
     // The planner settings of the apply made the catalog queries of the check 40 times slower (761 leaves: 5.6 s).
     for (const setting of APPLY_SETTINGS_OFF) await session.query(setting);
+    await budget();
     await swap.check();
+    await budget();
     const sequences = sequenceSql(plan, swap.direction);
     await session.query(`${renameSql(plan, swap.direction)}\n${sequences}`);
     await session.query(swap.commit.sql, swap.commit.params);
@@ -115,14 +140,19 @@ async function swapOnce(
     return { tries, waitedMs, heldMs: performance.now() - heldFrom, drainedKeys };
   } catch (error) {
     if (session.inTransaction) await session.rollback();
-    if (sqlState(error) === SQLSTATE.queryCanceled)
-      throw exceeded(settings.holdBudgetMs, settings.holdBudgetMs);
+    const state = sqlState(error);
+    if (state === SQLSTATE.queryCanceled) throw exceeded(settings.holdBudgetMs, settings.holdBudgetMs);
+    // Not the tables (those locks are held): a sequence that an open transaction has taken a number from.
+    if (state === SQLSTATE.lockNotAvailable || state === SQLSTATE.deadlockDetected)
+      throw new RolledBack(
+        `something was in the way inside the lock (${messageOf(error)}), and all was rolled back`,
+      );
     throw error;
   }
 }
 
-function exceeded(budgetMs: number, ms: number): HoldBudgetExceeded {
-  return new HoldBudgetExceeded(
+function exceeded(budgetMs: number, ms: number): RolledBack {
+  return new RolledBack(
     `the work inside the lock took ${Math.round(ms)} ms, more than the hold budget of ${budgetMs} ms, and was rolled back`,
   );
 }
