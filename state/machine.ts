@@ -225,7 +225,11 @@ export function partwayMachine(effects: Effects) {
           ...controls("retain"),
           ROLLBACK: { target: "rollback" },
           FINALIZE: { target: "drop" },
-          DONE: { target: "drop" },
+          // Held: the deadline has passed. Not held: the retired table was brought up to date once.
+          DONE: [
+            { guard: "holds", target: "drop" },
+            { target: "halted", actions: halt("retain", "retained", "retain") },
+          ],
           FAULT: { target: "halted", actions: halt("retain", null, "retain") },
         },
       }),

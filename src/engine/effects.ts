@@ -7,7 +7,7 @@ import { cutover } from "../phases/cutover.js";
 import { drop } from "../phases/drop.js";
 import { index } from "../phases/index-build.js";
 import type { Phase, PhaseContext } from "../phases/phase.js";
-import { beginWindow, retain } from "../phases/retain.js";
+import { beginWindow, retain, tendOnce } from "../phases/retain.js";
 import { rollback } from "../phases/rollback.js";
 import { shadow } from "../phases/shadow.js";
 import { validate } from "../phases/validate.js";
@@ -70,6 +70,8 @@ export async function runEffect(
       return abort(context);
     case "rollback":
       return rollback.run(context);
+    case "retain":
+      return options.hold ? retain.run(context) : tendOnce(context);
     case "cutover":
       await cutover.run(context);
       return beginWindow(context);

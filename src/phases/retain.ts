@@ -11,8 +11,8 @@ import { filenodeOf } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
 import { pairList, sidesOf } from "../sync/pairs.js";
-import { followReverse } from "../sync/reverse.js";
-import { mustReadStored, STORE_SQL } from "../sync/store.js";
+import { catchUpReverse, followReverse } from "../sync/reverse.js";
+import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
 import { leavesWithoutCapture, verdict, windowFingerprints } from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
@@ -89,6 +89,31 @@ export async function beginWindow(context: PhaseContext): Promise<void> {
     await rememberDefinitions(context, session, stored.shadowOid);
 }
 
+/** Tells deadline and verdict; gives the seconds left by the database's clock. */
+async function tellWindow(context: PhaseContext, session: Session, stored: StoredMigration): Promise<number> {
+  const now = await verdict(session, context.plan, stored);
+  const secondsLeft = stored.secondsLeft ?? 0;
+  context.emit({
+    event: "window",
+    deadline: stored.deadline ?? "",
+    secondsLeft: Math.max(0, secondsLeft),
+    safe: now.safe,
+    verdict: now.sentence,
+    keysBehind: now.keysBehind,
+  });
+  return secondsLeft;
+}
+
+/** Without --hold: the retired table is brought up to date once, and the verdict told. */
+export async function tendOnce(context: PhaseContext): Promise<void> {
+  await beginWindow(context);
+  const session = await context.open();
+  const stored = await mustReadStored(session, context.plan.id);
+  if (stored.shadowOid !== null) await captureNewLeaves(context, session, stored.shadowOid);
+  await catchUpReverse(session, context);
+  await tellWindow(context, session, stored);
+}
+
 async function run(context: PhaseContext): Promise<void> {
   const { plan, signal } = context;
   await beginWindow(context);
@@ -106,16 +131,7 @@ async function run(context: PhaseContext): Promise<void> {
     while (!until.signal.aborted) {
       const stored = await mustReadStored(session, plan.id);
       if (stored.shadowOid !== null) await captureNewLeaves(context, session, stored.shadowOid);
-      const now = await verdict(session, plan, stored);
-      const secondsLeft = stored.secondsLeft ?? 0;
-      context.emit({
-        event: "window",
-        deadline: stored.deadline ?? "",
-        secondsLeft: Math.max(0, secondsLeft),
-        safe: now.safe,
-        verdict: now.sentence,
-        keysBehind: now.keysBehind,
-      });
+      const secondsLeft = await tellWindow(context, session, stored);
       if (secondsLeft <= 0) break;
       await rest(Math.min(1000, secondsLeft * 1000), until.signal);
     }
