@@ -5,21 +5,29 @@
  */
 
 import { PartwayError } from "../errors.js";
+import type { Param, Session } from "../pg/session.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
 import { catchUp } from "../sync/catchup.js";
-import { assertCaptured, assertNoDrift, assertSameTable } from "../sync/guard.js";
+import {
+  assertCaptured,
+  assertNoDrift,
+  assertNotRewritten,
+  assertSameTable,
+  Rewritten,
+} from "../sync/guard.js";
 import { oidOf } from "../sync/leaves.js";
 import { sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
-import { mustReadStored } from "../sync/store.js";
+import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { assertSequencesAhead, nameHolder, renameSql, sequenceSql } from "../sync/swap.js";
 import { swapWithinBounds } from "../sync/swap-locked.js";
+import { windowFingerprints } from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
 const SQL = {
   commit: /*sql*/ `
-UPDATE partway.migration SET phase = 'retain', cutover_at = clock_timestamp(),
+UPDATE partway.migration SET phase = 'retain', cutover_at = clock_timestamp(), fingerprint = $3,
        deadline = clock_timestamp() + make_interval(secs => $2::double precision) WHERE id = $1`,
 } as const;
 
@@ -60,17 +68,41 @@ async function run(context: PhaseContext): Promise<void> {
     const check = async (): Promise<void> => {
       await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
       await assertCaptured(session, plan);
+      await assertNotRewritten(session, plan.source.oid, stored.filenode);
     };
-    await check();
-    await swapWithinBounds(context, session, {
-      direction: "forward",
-      oids: [plan.source.oid, shadowOid],
-      drain: () => catchUp(session, context),
-      check,
-      commit: { sql: SQL.commit, params: [plan.id, plan.request.keepSeconds] },
-    });
+    const params: Param[] = [plan.id, plan.request.keepSeconds, null];
+    const swap = async (): Promise<void> => {
+      await check();
+      await swapWithinBounds(context, session, {
+        direction: "forward",
+        oids: [plan.source.oid, shadowOid],
+        drain: async () => {
+          await catchUp(session, context);
+          // The window is judged by the definitions of this moment: read later they could hold a change made since.
+          params[2] = JSON.stringify(await windowFingerprints(session, plan, shadowOid));
+        },
+        check,
+        commit: { sql: SQL.commit, params },
+      });
+    };
+    await swap().catch((error: unknown) =>
+      error instanceof Rewritten ? validateAgain(context, session) : Promise.reject(error),
+    );
   }
   await afterwards(context);
+}
+
+/** A rewrite can change values that no trigger sees: the swap is rolled back, and a resume validates again. */
+async function validateAgain(context: PhaseContext, session: Session): Promise<never> {
+  const { plan, lease } = context;
+  await lease.tx(session, async () => {
+    await session.query(STORE_SQL.setUnvalidated, [plan.id]);
+  });
+  throw new PartwayError("drift", {
+    what: `${plan.names.schema}.${plan.names.source} was rewritten since it was validated (VACUUM FULL, CLUSTER, pg_repack or ALTER TABLE)`,
+    state: "Nothing was switched, nothing is lost: it has to be validated again.",
+    next: `partway resume ${plan.id} validates again, then cuts over.`,
+  });
 }
 
 /** New transactions assert what the swap promised: the forward log is empty, and sequences are beyond the keys. */

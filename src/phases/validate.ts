@@ -5,7 +5,7 @@ import type { Plan, Statement } from "../plan/types.js";
 import { TruncateSeen } from "../sync/apply.js";
 import { catchUp } from "../sync/catchup.js";
 import { type Comparison, compareSides, differingLeaves, onSharedSnapshot, sumSql } from "../sync/compare.js";
-import { assertCaptured, assertNoDrift } from "../sync/guard.js";
+import { assertCaptured, assertNoDrift, filenodeOf } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
 import { type Difference, locate, markDirty } from "../sync/locate.js";
 import { type Direction, sidesOf } from "../sync/pairs.js";
@@ -138,9 +138,11 @@ async function run(context: PhaseContext): Promise<void> {
   const shadowOid = stored.shadowOid ?? (await restartCopy(session, context, "the shadow is not there"));
   await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
   await assertCaptured(session, plan);
+  // Read before: a rewrite from here on makes the cutover ask for another validation.
+  const filenode = await filenodeOf(session, plan.source.oid);
   await validateDirection(context, "forward", shadowOid, () => catchUp(session, context));
   await lease.tx(session, async () => {
-    await session.query(STORE_SQL.setValidated, [plan.id]);
+    await session.query(STORE_SQL.setValidated, [plan.id, filenode]);
     await session.query(STORE_SQL.setPhase, [plan.id, "cutover"]);
   });
 }

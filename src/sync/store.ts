@@ -68,7 +68,8 @@ SELECT id, epoch::text AS epoch, phase, generation::text AS generation, source_o
   ids: /*sql*/ `SELECT id FROM partway.migration ORDER BY created_at DESC`,
   setPhase: /*sql*/ `UPDATE partway.migration SET phase = $2 WHERE id = $1`,
   setShadow: /*sql*/ `UPDATE partway.migration SET shadow_oid = $2::regclass::oid WHERE id = $1`,
-  setValidated: /*sql*/ `UPDATE partway.migration SET validated_at = clock_timestamp() WHERE id = $1`,
+  setValidated: /*sql*/ `UPDATE partway.migration SET validated_at = clock_timestamp(), filenode = $2::oid WHERE id = $1`,
+  setUnvalidated: /*sql*/ `UPDATE partway.migration SET validated_at = NULL, phase = 'validate' WHERE id = $1`,
   setFingerprint: /*sql*/ `UPDATE partway.migration SET fingerprint = $2 WHERE id = $1`,
   removeLedger: /*sql*/ `DELETE FROM partway.ledger WHERE migration = $1`,
   remove: /*sql*/ `DELETE FROM partway.migration WHERE id = $1`,
@@ -110,6 +111,7 @@ const MigrationRow = z
     shadowOid: r.shadow_oid,
     blocks: r.blocks === null ? null : Number(r.blocks),
     batchBlocks: r.batch_blocks === null ? null : Number(r.batch_blocks),
+    /** The source's file when the copy began, and since validation when that began. */
     filenode: r.filenode,
     validated: r.validated,
     planJson: r.plan,
