@@ -5,13 +5,12 @@
  */
 import { z } from "zod";
 import type { Session } from "../pg/session.js";
-import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { captureStands, logDdl, triggerDdl } from "../sync/capture.js";
-import { assertNoDrift, assertSameTable } from "../sync/guard.js";
+import { assertCaptured, assertNoDrift, assertSameTable } from "../sync/guard.js";
 import { oidOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
-import { createMissingLeaves } from "../sync/outside.js";
+import { withMissingLeaves } from "../sync/outside.js";
 import { markSql, overriding, sidesOf, writableList } from "../sync/pairs.js";
 import { runPool } from "../sync/pool.js";
 import { removeForwardCapture } from "../sync/remove.js";
@@ -56,6 +55,8 @@ async function installCapture(context: PhaseContext, session: Session): Promise<
   const { plan } = context;
   const { live } = sidesOf(plan, "forward");
   if (await captureStands(session, plan, "forward", plan.source.oid)) return;
+  // Nothing is copied yet: what is missing or was disabled is made anew, as a whole.
+  await removeForwardCapture(context, session);
   await context.lease.tx(session, async () => {
     for (const statement of logDdl(plan, "forward")) await session.query(statement.sql);
   });
@@ -113,6 +114,7 @@ async function run(context: PhaseContext): Promise<void> {
   if (stored.shadowOid === null) await restartCopy(session, context, "the shadow is not there");
   const { live, log } = sidesOf(plan, "forward");
   await assertSameTable(session, plan, await oidOf(session, live));
+  if (stored.blocks !== null) await assertCaptured(session, plan);
   await installCapture(context, session);
   if (stored.blocks === null) {
     await context.lease.tx(session, async () => {
@@ -163,7 +165,7 @@ async function run(context: PhaseContext): Promise<void> {
 }
 
 /** Runs a batch; when a row lies outside every leaf (it arrived after preflight), makes its leaf and tries again. */
-async function withLeaves<T>(
+function withLeaves<T>(
   context: PhaseContext,
   session: Session,
   batch: Batch,
@@ -171,15 +173,7 @@ async function withLeaves<T>(
 ): Promise<T> {
   const { live } = sidesOf(context.plan, "forward");
   const rows = `FROM ONLY ${live} AS s WHERE s.ctid >= '(${batch.from},0)'::tid AND s.ctid < '(${batch.to},0)'::tid`;
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      const state = sqlState(error);
-      if (state !== SQLSTATE.checkViolation && state !== SQLSTATE.notNullViolation) throw error;
-      if ((await createMissingLeaves(session, context, rows)) === 0) throw error;
-    }
-  }
+  return withMissingLeaves(session, context, rows, work);
 }
 
 /** Removes the capture triggers, their function and the log. The shadow is the shadow phase's to drop. */

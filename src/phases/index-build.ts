@@ -13,7 +13,7 @@ import type { IndexPlan, Plan, Statement } from "../plan/types.js";
 import { captureStands, leafTriggerDdl, logDdl, triggerDdl } from "../sync/capture.js";
 import { catchUp } from "../sync/catchup.js";
 import { dedupeLeafSql, loggedPairs } from "../sync/dedupe.js";
-import { assertNoDrift } from "../sync/guard.js";
+import { assertCaptured, assertNoDrift } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
 import { markSql, sidesOf } from "../sync/pairs.js";
 import { runPool } from "../sync/pool.js";
@@ -143,7 +143,7 @@ async function buildLeafIndexes(
         const from = performance.now();
         progress.begin(worker.pid, name);
         await lease.tx(worker, async () => {
-          if (found !== undefined) await dropHalfBuilt(worker, plan, index, leaf.table, name);
+          if (found !== undefined) await dropHalfBuilt(worker, plan, leaf.table, name);
           await worker.query(leafIndexSql(index, leaf.table, name));
         });
         context.record.indexBuilt({ leaf: leaf.name, index: name, ms: performance.now() - from });
@@ -156,18 +156,10 @@ async function buildLeafIndexes(
 }
 
 /** An invalid or half-built index found on resume is dropped and rebuilt. */
-async function dropHalfBuilt(
-  session: Session,
-  plan: Plan,
-  index: IndexPlan,
-  leaf: string,
-  name: string,
-): Promise<void> {
-  await session.query(
-    index.build.kind === "constraint"
-      ? `ALTER TABLE ${leaf} DROP CONSTRAINT ${ident(name)}`
-      : `DROP INDEX ${qualified(plan.names.schema, name)}`,
-  );
+async function dropHalfBuilt(session: Session, plan: Plan, leaf: string, name: string): Promise<void> {
+  // An index under a constraint's name may have no constraint (CREATE UNIQUE INDEX CONCURRENTLY that was cancelled).
+  await session.query(`ALTER TABLE ${leaf} DROP CONSTRAINT IF EXISTS ${ident(name)}`);
+  await session.query(`DROP INDEX IF EXISTS ${qualified(plan.names.schema, name)}`);
 }
 
 async function attachAll(
@@ -242,6 +234,7 @@ async function run(context: PhaseContext): Promise<void> {
       next: `partway resume ${plan.id}`,
     });
   }
+  await assertCaptured(session, plan);
   const leaves = await leavesOf(session, shadowOid);
   await dedupe(context, sessions, leaves);
   await buildLeafIndexes(context, sessions, shadowOid, leaves);

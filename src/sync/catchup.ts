@@ -1,15 +1,18 @@
 /** Drain and follow with everything a phase expects around them: missing leaves made, truncation starts the copy again. */
 import type { Session } from "../pg/session.js";
-import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { TruncateSeen } from "./apply.js";
 import { type DrainContext, drain, follow } from "./drain.js";
-import { createMissingLeaves, type OutsideContext } from "./outside.js";
+import { assertCaptured } from "./guard.js";
+import { type OutsideContext, withMissingLeaves } from "./outside.js";
 import { pairMatchesLive, sidesOf } from "./pairs.js";
 import { restartCopy } from "./reset.js";
 
 export type CatchUpContext = DrainContext & OutsideContext;
 
-/** Forward drain until the log is short. Errors: `copy-restart` after a TRUNCATE of the source. */
+/**
+ * Forward drain until the log is short. Errors: `copy-restart` after a TRUNCATE of the source, `drift` when capture
+ * has not stood all the time.
+ */
 export async function catchUp(session: Session, context: CatchUpContext): Promise<number> {
   return guarded(session, context, () => drain(session, forward(context), context));
 }
@@ -29,15 +32,12 @@ function forward(context: CatchUpContext) {
 
 async function guarded<T>(session: Session, context: CatchUpContext, work: () => Promise<T>): Promise<T> {
   const { live, log } = sidesOf(context.plan, "forward");
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof TruncateSeen) return restartCopy(session, context, "the source was truncated");
-      const state = sqlState(error);
-      if (state !== SQLSTATE.checkViolation && state !== SQLSTATE.notNullViolation) throw error;
-      const rows = `FROM (SELECT s.* FROM ${log} AS d JOIN ${live} AS s ON ${pairMatchesLive(context.plan, "s", "d")}) AS s`;
-      if ((await createMissingLeaves(session, context, rows)) === 0) throw error;
-    }
+  await assertCaptured(session, context.plan);
+  const rows = `FROM (SELECT s.* FROM ${log} AS d JOIN ${live} AS s ON ${pairMatchesLive(context.plan, "s", "d")}) AS s`;
+  try {
+    return await withMissingLeaves(session, context, rows, work);
+  } catch (error) {
+    if (error instanceof TruncateSeen) return restartCopy(session, context, "the source was truncated");
+    throw error;
   }
 }

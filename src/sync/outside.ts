@@ -7,6 +7,7 @@ import { PartwayError } from "../errors.js";
 import type { Lease } from "../pg/lease.js";
 import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
+import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { leafFor } from "../plan/bounds.js";
 import { leafDdl } from "../plan/ddl.js";
 import type { Plan } from "../plan/types.js";
@@ -18,6 +19,31 @@ export interface OutsideContext {
   plan: Plan;
   lease: Lease;
   emit(event: RunEventBody): void;
+}
+
+/** Tries in a row that found no leaf to make: the leaf was another worker's, or the row is gone again. */
+const IDLE_TRIES = 3;
+
+/**
+ * Runs `work`; when a row lies outside every leaf (SQLSTATE 23514, or 23502 for NULL), makes the leaves that the rows
+ * `FROM ... WHERE ...` need and runs it again. A refusal that stays though no leaf is missing is thrown as it is.
+ */
+export async function withMissingLeaves<T>(
+  session: Session,
+  context: OutsideContext,
+  rows: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (let idle = 0; ; ) {
+    try {
+      return await work();
+    } catch (error) {
+      const state = sqlState(error);
+      if (state !== SQLSTATE.checkViolation && state !== SQLSTATE.notNullViolation) throw error;
+      idle = (await createMissingLeaves(session, context, rows)) > 0 ? 0 : idle + 1;
+      if (idle >= IDLE_TRIES) throw error;
+    }
+  }
 }
 
 /**
@@ -73,11 +99,12 @@ async function firstOutside(
   const leaves = await leavesOf(session, parentOid);
   const anyLeaf = leaves.length === 0 ? "false" : leaves.map((leaf) => `(${leaf.constraint})`).join(" OR ");
   const found = await session.maybe(
-    z.object({ value: z.string().nullable() }),
-    `SELECT s.value::text AS value FROM (SELECT ${ident(column.name)}, ${ident(column.name)} AS value ${rows}) AS s
+    z.object({ partway_value: z.string().nullable() }),
+    `SELECT s.partway_value::text AS partway_value
+       FROM (SELECT ${ident(column.name)}, ${ident(column.name)} AS partway_value ${rows}) AS s
       WHERE (${anyLeaf}) IS NOT TRUE LIMIT 1`,
   );
-  return found === null ? undefined : found.value;
+  return found === null ? undefined : found.partway_value;
 }
 
 function nullPartition(plan: Plan): PartwayError {
