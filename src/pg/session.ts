@@ -55,6 +55,8 @@ SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
 export interface TxOptions {
   isolation?: "read committed" | "repeatable read";
   readOnly?: boolean;
+  /** A LOCK TABLE to come before the snapshot: one that is older than a rewrite sees the table empty. */
+  lock?: string;
 }
 
 export class Session {
@@ -166,6 +168,7 @@ export class Session {
     await this.begin(options);
     let result: T;
     try {
+      if (options.lock !== undefined) await this.query(options.lock);
       result = await work();
     } catch (error) {
       await this.rollback();

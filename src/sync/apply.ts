@@ -37,27 +37,53 @@ export interface ApplySql {
 }
 
 /**
+ * The statements for the whole log, without the ids of its rows: in one snapshot the log's rows are the same to each
+ * of them, and the ids of a log that nobody applied for a day fit neither into memory nor into one parameter (1 GB).
+ */
+export type WholeSql = Omit<ApplySql, "pick"> & { marker: string };
+
+/**
  * The four statements. `$1` is the array of log row ids; pick takes a limit.
  * `skip`: in reverse, keys that stand twice on the live side cannot go under the old unique key; they stay in the log
  * (verdict: not safe) while everything else goes on.
  */
 export function applySql(plan: Plan, sides: Sides, skip: boolean): ApplySql {
-  const { live, lagging, log } = sides;
-  const dirty = `SELECT DISTINCT ${pairList(plan)} FROM ${log} WHERE partway_seq = ANY ($1::bigint[])`;
-  const keys = plan.key.map((c) => ident(c.name));
-  const twice = skip
-    ? `\n   AND NOT EXISTS (SELECT FROM ${live} AS s WHERE ${keys.map((k) => `s.${k} = l.${k}`).join(" AND ")} OFFSET 1)`
-    : "";
+  const { log } = sides;
+  const mine = "partway_seq = ANY ($1::bigint[])";
+  return {
+    pick: `SELECT l.partway_seq::text AS seq, l.partway_op::text AS op FROM ${log} AS l
+ WHERE true${skip ? notTwice(plan, sides) : ""} ORDER BY l.partway_seq LIMIT $1::bigint`,
+    ...refreshSql(plan, sides, `${log} AS l WHERE ${mine}`),
+  };
+}
+
+/** The same for the whole log; only in a transaction of one snapshot. */
+export function wholeSql(plan: Plan, sides: Sides, skip: boolean): WholeSql {
+  const { log } = sides;
+  return {
+    marker: `SELECT FROM ${log} WHERE partway_op = 't' LIMIT 1`,
+    ...refreshSql(plan, sides, `${log} AS l WHERE true${skip ? notTwice(plan, sides) : ""}`),
+  };
+}
+
+/** `l` is a log row whose key does not stand twice on the live side. */
+function notTwice(plan: Plan, { live }: Sides): string {
+  const same = plan.key.map((c) => `s.${ident(c.name)} = l.${ident(c.name)}`).join(" AND ");
+  return `\n   AND NOT EXISTS (SELECT FROM ${live} AS s WHERE ${same} OFFSET 1)`;
+}
+
+/** Delete the dirty pairs, insert the live rows, forget the log rows; `rows` says which: `<log> AS l WHERE ...`. */
+function refreshSql(plan: Plan, sides: Sides, rows: string): Omit<ApplySql, "pick"> {
+  const { live, lagging } = sides;
+  const dirty = `SELECT DISTINCT ${pairList(plan, "l")} FROM ${rows}`;
   // Sorted by partition key the inserts visit one leaf after the other: twice as fast (DESIGN 3.4).
   const order = plan.partitionBy.map((c) => `d.${ident(c.name)}`).join(", ");
   return {
-    pick: `SELECT l.partway_seq::text AS seq, l.partway_op::text AS op FROM ${log} AS l
- WHERE true${twice} ORDER BY l.partway_seq LIMIT $1::bigint`,
     remove: `DELETE FROM ${lagging} AS t USING (${dirty}) AS d WHERE ${pairEquals(plan, "t", "d")}`,
     insert: `INSERT INTO ${lagging} (${writableList(plan)}) ${overriding(plan)}
 SELECT ${writableList(plan, "s")} FROM (${dirty}) AS d JOIN ${live} AS s ON ${pairMatchesLive(plan, "s", "d")}
  ORDER BY ${order}`,
-    forget: `DELETE FROM ${log} WHERE partway_seq = ANY ($1::bigint[])`,
+    forget: `DELETE FROM ${rows}`,
   };
 }
 
@@ -90,15 +116,32 @@ export async function applyInside(
   if (picked.some((row) => row.op === "t")) throw new TruncateSeen("the live side was truncated");
   if (picked.length === 0) return 0;
   const ids = `{${picked.map((row) => row.seq).join(",")}}`;
-  try {
+  await refresh(async () => {
     await session.query(sql.remove, [ids], `${tag}_remove`);
     await session.query(sql.insert, [ids], `${tag}_insert`);
+  });
+  await session.query(sql.forget, [ids], `${tag}_forget`);
+  return picked.length;
+}
+
+async function refresh(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
   } catch (error) {
     if (sqlState(error) === SQLSTATE.uniqueViolation) throw new UniqueConflict(error);
     throw error;
   }
-  await session.query(sql.forget, [ids], `${tag}_forget`);
-  return picked.length;
+}
+
+/** The whole log at once, in a transaction of one snapshot. Returns the number of log rows applied. */
+async function applyWholeInside(session: Session, sql: WholeSql): Promise<number> {
+  if ((await session.query(sql.marker)).rows.length > 0)
+    throw new TruncateSeen("the live side was truncated");
+  await refresh(async () => {
+    await session.query(sql.remove);
+    await session.query(sql.insert);
+  });
+  return (await session.query(sql.forget)).count;
 }
 
 export interface ApplyOptions {
@@ -111,18 +154,23 @@ export interface ApplyOptions {
 /** No limit: the whole log on one snapshot. */
 export const WHOLE_LOG = 2_000_000_000;
 
-/** One apply transaction. Returns the log rows applied; 0 when the log is empty. */
+/**
+ * One apply transaction. Returns the log rows applied; 0 when the log is empty. The live side is locked in ACCESS SHARE
+ * before the snapshot: to one older than a rewriting ALTER TABLE the table is empty, and the rows would be deleted.
+ */
 export function applyOnce(session: Session, options: ApplyOptions, skip = false): Promise<number> {
   const { plan, sides, lease, limit } = options;
-  const sql = applySql(plan, sides, skip);
   return lease.tx(
     session,
     async () => {
       await session.query(markSql(plan));
       for (const setting of APPLY_SETTINGS) await session.query(setting);
-      return applyInside(session, sql, limit, `apply_${sides.direction}${skip ? "_skip" : ""}`);
+      if (limit === WHOLE_LOG) return applyWholeInside(session, wholeSql(plan, sides, skip));
+      const tag = `apply_${sides.direction}${skip ? "_skip" : ""}`;
+      return applyInside(session, applySql(plan, sides, skip), limit, tag);
     },
-    { isolation: "repeatable read" },
+    // ONLY: a rewrite of all leaves locks the parent too, and one lock a leaf would cost more than the apply.
+    { isolation: "repeatable read", lock: `LOCK TABLE ONLY ${sides.live} IN ACCESS SHARE MODE` },
   );
 }
 
