@@ -76,12 +76,14 @@ function notTwice(plan: Plan, { live }: Sides): string {
 function refreshSql(plan: Plan, sides: Sides, rows: string): Omit<ApplySql, "pick"> {
   const { live, lagging } = sides;
   const dirty = `SELECT DISTINCT ${pairList(plan, "l")} FROM ${rows}`;
+  // The new table's partition columns are NOT NULL: a plain = prunes its leaves, IS NOT DISTINCT FROM reads them all.
+  const isLive = (sides.direction === "forward" ? pairMatchesLive : pairEquals)(plan, "s", "d");
   // Sorted by partition key the inserts visit one leaf after the other: twice as fast (DESIGN 3.4).
   const order = plan.partitionBy.map((c) => `d.${ident(c.name)}`).join(", ");
   return {
     remove: `DELETE FROM ${lagging} AS t USING (${dirty}) AS d WHERE ${pairEquals(plan, "t", "d")}`,
     insert: `INSERT INTO ${lagging} (${writableList(plan)}) ${overriding(plan)}
-SELECT ${writableList(plan, "s")} FROM (${dirty}) AS d JOIN ${live} AS s ON ${pairMatchesLive(plan, "s", "d")}
+SELECT ${writableList(plan, "s")} FROM (${dirty}) AS d JOIN ${live} AS s ON ${isLive}
  ORDER BY ${order}`,
     forget: `DELETE FROM ${rows}`,
   };

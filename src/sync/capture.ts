@@ -36,13 +36,17 @@ export function captureNames(plan: Plan, direction: Direction): CaptureNames {
 
 /**
  * A column of the log has the type beneath a domain: a marker leaves the pair NULL, which a domain may refuse, and
- * then the application's TRUNCATE would fail. No length or precision is needed to hold what the source held.
+ * then the application's TRUNCATE would fail. No length or precision is needed to hold what the source held. The
+ * collation is the source's: under a nondeterministic one DISTINCT must take for one key what the join takes for one.
  */
 function logColumn(plan: Plan): (column: ColumnRef) => string {
   return ({ name, type }) => {
-    const base = plan.source.columns.find((column) => column.name === name)?.baseType;
-    const dot = base?.indexOf(".") ?? 0;
-    return `${ident(name)} ${base === undefined ? type : qualified(base.slice(0, dot), base.slice(dot + 1))}`;
+    const source = plan.source.columns.find((column) => column.name === name);
+    if (source === undefined) return `${ident(name)} ${type}`;
+    const { baseType, collation } = source;
+    const dot = baseType.indexOf(".");
+    const collate = collation === null ? "" : ` COLLATE ${collation}`;
+    return `${ident(name)} ${qualified(baseType.slice(0, dot), baseType.slice(dot + 1))}${collate}`;
   };
 }
 
