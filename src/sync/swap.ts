@@ -110,27 +110,52 @@ export async function nameHolder(
 
 const NEXT_SQL = (sequence: string, table: string, column: string) => /*sql*/ `
 SELECT (CASE WHEN q.is_called THEN q.last_value + s.seqincrement ELSE q.last_value END)::text AS next,
-       (SELECT max(${column})::text FROM ${table}) AS largest
-  FROM ${sequence} AS q, pg_sequence AS s WHERE s.seqrelid = ${literal(sequence)}::regclass AND s.seqincrement > 0`;
+       (SELECT max(${column})::text FROM ${table}) AS largest, s.seqincrement::text AS step, s.seqmax::text AS most
+  FROM ${sequence} AS q, pg_sequence AS s
+ WHERE s.seqrelid = ${literal(sequence)}::regclass AND s.seqincrement > 0 AND NOT s.seqcycle`;
+
+const Next = z.object({
+  next: z.string(),
+  largest: z.string().nullable(),
+  step: z.string(),
+  most: z.string(),
+});
+
+/** Whose largest value says how far the sequence must be; 'A' || nextval(...) says nothing. */
+const COUNTED = new Set(["pg_catalog.int2", "pg_catalog.int4", "pg_catalog.int8"]);
+
+/** Up to so many values are drawn rather than set: the application draws meanwhile, and nothing may go backwards. */
+const DRAWN = 10_000n;
 
 /**
  * The next value of each sequence must lie beyond the largest key, because (id, partition key) no longer complains of
- * a second id (DESIGN 7.20). Moves a sequence that lags; returns what it moved.
+ * a second id (DESIGN 7.20). Moves a sequence that lags; returns what it moved, `to` null where the sequence cannot
+ * count that far.
  */
 export async function assertSequencesAhead(
   session: Session,
   plan: Plan,
-): Promise<{ sequence: string; to: string }[]> {
-  const moved: { sequence: string; to: string }[] = [];
+): Promise<{ sequence: string; to: string | null }[]> {
+  const moved: { sequence: string; to: string | null }[] = [];
   const table = qualified(plan.names.schema, plan.names.source);
   const keys = new Set(plan.key.map((c) => c.name));
-  for (const s of plan.sequences.filter((q) => keys.has(q.column))) {
+  const counted = new Set(plan.source.columns.filter((c) => COUNTED.has(c.baseType)).map((c) => c.name));
+  for (const s of plan.sequences.filter((q) => keys.has(q.column) && counted.has(q.column))) {
     const sequence = qualified(s.schema, s.name);
-    const Next = z.object({ next: z.string(), largest: z.string().nullable() });
     const row = await session.maybe(Next, NEXT_SQL(sequence, table, ident(s.column)));
     if (row === null || row.largest === null || BigInt(row.next) > BigInt(row.largest)) continue;
-    await session.query(`SELECT setval(${literal(sequence)}::regclass, $1::bigint, true)`, [row.largest]);
-    moved.push({ sequence: s.name, to: row.largest });
+    const to = BigInt(row.most) < BigInt(row.largest) ? null : row.largest;
+    if (to !== null) await advance(session, literal(sequence), row.next, to, BigInt(row.step));
+    moved.push({ sequence: s.name, to });
   }
   return moved;
+}
+
+async function advance(session: Session, sequence: string, next: string, to: string, step: bigint) {
+  const draws = (BigInt(to) - BigInt(next)) / step + 1n;
+  if (draws <= DRAWN)
+    await session.query(`SELECT count(nextval(${sequence}::regclass)) FROM generate_series(1, $1::bigint)`, [
+      draws.toString(),
+    ]);
+  else await session.query(`SELECT setval(${sequence}::regclass, $1::bigint, true)`, [to]);
 }
