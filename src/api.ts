@@ -22,6 +22,7 @@ import {
   type RawOptions,
   type RawSettings,
 } from "./config/request.js";
+import { endedHere } from "./engine/ended.js";
 import { Engine } from "./engine/engine.js";
 import type { Intent } from "./engine/intent.js";
 import { forwardCommand } from "./engine/other-process.js";
@@ -230,6 +231,8 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   });
   const from = reconcile(positionOf(record), stored?.phase ?? null, intent);
   if (from === "unknown") throw unknownMigration(made, target);
+  if (from === "ended" && !(await withSession(target, (s) => endedHere(s, made, positionOf(record)))))
+    throw unknownMigration(made, target);
   if (from === "ended") return endedMeanwhile(state, made, positionOf(record), intent);
   return launch(state, target, made, settings, {
     hold: options.hold ?? false,

@@ -213,6 +213,7 @@ export class Engine {
 
   /** Runs a phase; a lost connection is not a failure of the phase: lease and phase are taken up again. */
   async #perform(state: Working, stopped: AbortSignal): Promise<void> {
+    this.#fault = null;
     // Let the transition reach the journal before the phase writes anything.
     await Promise.resolve();
     const phase =
@@ -309,7 +310,8 @@ export class Engine {
     const finish = async (): Promise<void> => {
       // The effect that was left may be finishing its batch.
       await this.#effect.catch(() => undefined);
-      if (kind === "stopped") {
+      // A phase may end with an explanation of the same kind (a row that no leaf can hold): nobody stopped that one.
+      if (kind === "stopped" && this.#fault === null) {
         const error = new PartwayError("stopped", {
           what: `stopped by the operator during ${context.from}`,
           state: "Nothing is lost: changes are still captured, and the run can be resumed.",
