@@ -73,6 +73,7 @@ SELECT id, epoch::text AS epoch, phase, generation::text AS generation, source_o
   setFingerprint: /*sql*/ `UPDATE partway.migration SET fingerprint = $2 WHERE id = $1`,
   removeLedger: /*sql*/ `DELETE FROM partway.ledger WHERE migration = $1`,
   remove: /*sql*/ `DELETE FROM partway.migration WHERE id = $1`,
+  lockTable: /*sql*/ `LOCK TABLE partway.migration IN ACCESS EXCLUSIVE MODE`,
   dropTables: /*sql*/ `DROP TABLE partway.ledger, partway.migration`,
   /** The schema goes only when Partway made it (its comment says so) and nothing else lives in it. */
   keepSchema: /*sql*/ `
@@ -176,6 +177,9 @@ export async function removeStored(session: Session, id: string): Promise<void> 
   await session.query(STORE_SQL.remove, [id]);
   const rest = await session.query(STORE_SQL.ids);
   if (rest.rows.length > 0) return;
+  // Another table's migration may begin just now: waits for it, and looks again.
+  await session.query(STORE_SQL.lockTable);
+  if ((await session.query(STORE_SQL.ids)).rows.length > 0) return;
   await session.query(STORE_SQL.dropTables);
   const { keep } = await session.one(z.object({ keep: bool }), STORE_SQL.keepSchema);
   if (!keep) await session.query(STORE_SQL.dropSchema);
