@@ -314,7 +314,6 @@ test("a second TRUNCATE while the first is being dealt with would be forgotten",
     await app.query("TRUNCATE public.orders");
   });
   await expect(m.run("index")).rejects.toMatchObject({ kind: "copy-restart" });
-  expect((await m.log()).filter((row) => row.op === "t").length).toBe(1);
   await arrivesWhole();
   expect(await copied()).toBe(0);
 });
