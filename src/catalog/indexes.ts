@@ -27,6 +27,7 @@ const indexRow = z.object({
       kind: z.enum(["p", "u", "x"]),
       deferrable: z.boolean(),
       definition: z.string(),
+      comment: z.string().nullable(),
     })
     .nullable(),
   comment: z.string().nullable(),
@@ -62,7 +63,8 @@ const INDEXES = /*sql*/ `
          i.indisreplident AS "replicaIdentity",
          CASE WHEN con.oid IS NOT NULL THEN json_build_object(
            'name', con.conname, 'kind', con.contype, 'deferrable', con.condeferrable,
-           'definition', pg_get_constraintdef(con.oid)) END AS constraint,
+           'definition', pg_get_constraintdef(con.oid),
+           'comment', obj_description(con.oid, 'pg_constraint')) END AS constraint,
          obj_description(i.indexrelid, 'pg_class') AS comment,
          coalesce(pg_relation_size(i.indexrelid), 0) AS "sizeBytes"
     FROM pg_index i
@@ -89,8 +91,13 @@ const INDEXES = /*sql*/ `
 /** Every index of table `oid`, the primary key first, then by name. */
 export async function readIndexes(session: Session, oid: string): Promise<IndexInfo[]> {
   const rows = await jsonRows(session, indexRow, INDEXES, [oid]);
-  return rows.map(({ replicaIdentity, ...index }) => ({
+  return rows.map(({ replicaIdentity, constraint, ...index }) => ({
     ...index,
+    constraint: constraint === null ? null : withoutNull(constraint),
     ...(replicaIdentity ? { replicaIdentity: true as const } : {}),
   }));
+}
+
+function withoutNull<T extends { comment: string | null }>({ comment, ...rest }: T) {
+  return { ...rest, ...(comment === null ? {} : { comment }) };
 }

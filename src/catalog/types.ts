@@ -62,7 +62,14 @@ export interface IndexInfo {
   /** Present on the index that ALTER TABLE ... REPLICA IDENTITY USING INDEX names. */
   replicaIdentity?: true;
   /** `definition`: pg_get_constraintdef, e.g. `UNIQUE (a, b) DEFERRABLE INITIALLY DEFERRED`. */
-  constraint: { name: string; kind: "p" | "u" | "x"; deferrable: boolean; definition?: string } | null;
+  constraint: {
+    name: string;
+    kind: "p" | "u" | "x";
+    deferrable: boolean;
+    definition?: string;
+    /** COMMENT ON CONSTRAINT, which is not the comment of its index. */
+    comment?: string;
+  } | null;
   comment: string | null;
   sizeBytes: number;
 }

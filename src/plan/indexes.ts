@@ -45,6 +45,7 @@ export function planIndexes(
       build: isPair || index.primary ? extended(index, partition) : carried(index),
       leafSuffix: suffixFor(table, index, leaves, taken),
       comment: index.comment,
+      ...(index.constraint?.comment === undefined ? {} : { constraintComment: index.constraint.comment }),
     };
   });
 }

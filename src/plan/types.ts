@@ -62,6 +62,8 @@ export interface IndexPlan {
   /** Suffix for leaf index names: `<leaf>_<suffix>`, shortened with a hash at 63 bytes. */
   leafSuffix: string;
   comment: string | null;
+  /** Comment of the constraint of the same name; the parent's alone has it, as with `comment`. */
+  constraintComment?: string;
 }
 
 /** Names every phase uses. Unquoted; all in the source's schema unless said. */
