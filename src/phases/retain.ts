@@ -122,6 +122,8 @@ async function run(context: PhaseContext): Promise<void> {
   const until = new AbortController();
   const stop = () => until.abort();
   signal.addEventListener("abort", stop, { once: true });
+  // Stopped while the window was being opened: no event tells of it any more.
+  if (signal.aborted) stop();
   let failure: { error: unknown } | null = null;
   const following = followReverse(worker, context, until.signal).catch((error: unknown) => {
     failure = { error };
