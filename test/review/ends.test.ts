@@ -1,6 +1,7 @@
 /** After the cutover has committed and the process has died before its journal knew. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Session } from "../../src/pg/session.js";
+import { beginWindow } from "../../src/phases/retain.js";
 import { verdict } from "../../src/sync/verdict.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { createOrders, startMigration, type TestMigration } from "../support/migration.js";
@@ -45,7 +46,7 @@ test("a column added before the window was first looked at would be lost by a ro
   await session.query("UPDATE public.orders SET coupon = 'paid for'");
   await migration.takeOver();
   const context = migration.context();
-  await import("../../src/phases/retain.js").then((m) => m.beginWindow(context));
+  await beginWindow(context);
   await context.close();
   expect(await verdict(session, migration.plan, await migration.stored())).toMatchObject({ safe: false });
 });
