@@ -122,7 +122,7 @@ export class Session {
     sql: string,
     params: readonly Param[] = [],
     name?: string,
-  ): Promise<{ rows: Row[]; count: number }> {
+  ): Promise<{ rows: Row[]; count: number; command: string }> {
     if (this.#lost) throw new ConnectionLost(this.#lost);
     const point = sqlKillPoint(sql);
     point.before();
@@ -133,7 +133,7 @@ export class Session {
         ...(name === undefined ? {} : { name }),
       });
       point.after();
-      return { rows: result.rows, count: result.rowCount ?? 0 };
+      return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };
     } catch (error) {
       if (this.#lost || isConnectionError(error)) throw new ConnectionLost(error);
       throw error;
@@ -185,14 +185,18 @@ export class Session {
   }
 
   async commit(): Promise<void> {
+    let command: string;
     try {
-      await this.query("COMMIT");
+      ({ command } = await this.query("COMMIT"));
     } catch (error) {
       if (error instanceof ConnectionLost) throw new CommitUnknown(error);
       throw error;
     } finally {
       this.#inTransaction = false;
     }
+    // The server answers COMMIT of a failed transaction with ROLLBACK, and without an error.
+    if (command !== "COMMIT")
+      throw new Error(`COMMIT was answered with ${command}: the transaction had failed`);
   }
 
   /** Rolls back; on a lost connection the server does it, so that is not an error here. */
@@ -282,6 +286,8 @@ function clientConfig(target: Target, ssl: false | ConnectionOptions): pg.Client
     application_name: APPLICATION_NAME,
     connectionTimeoutMillis: target.connectTimeoutMs,
     keepAlive: true,
+    // A peer that has vanished is noticed in about a minute and a half, not after the system's two hours.
+    keepAliveInitialDelayMillis: 10_000,
     types: AS_TEXT,
     ...(target.options ? { options: target.options } : {}),
   };

@@ -130,6 +130,19 @@ const CASES: Case[] = [
     remedy: `ALTER COLUMN "created_at" DROP EXPRESSION`,
   },
   {
+    code: "reserved-column-name",
+    given: {
+      table: {
+        columns: [
+          column("id", "bigint"),
+          column("created_at", "timestamp with time zone"),
+          column("partway_op", "text"),
+        ],
+      },
+    },
+    remedy: `RENAME COLUMN "partway_op"`,
+  },
+  {
     code: "hour-on-date",
     given: { ...by("day", { every: "hour" }), survey: { min: "2026-03-01", max: "2026-03-02" } },
     remedy: "--every day",

@@ -29,6 +29,7 @@ import { ownerRights } from "./owner-rights.js";
 import { permanent } from "./permanent.js";
 import { publications } from "./publications.js";
 import { replicaIdentity } from "./replica-identity.js";
+import { reservedNames } from "./reserved-names.js";
 import { rights } from "./rights.js";
 import { rowSecurity } from "./row-security.js";
 import { rules } from "./rules.js";
@@ -74,6 +75,7 @@ const CHECKS: readonly Check[] = [
   functions,
   publications,
   replicaIdentity,
+  reservedNames,
   extendedStatistics,
   securityLabels,
   otherDependents,
