@@ -15,23 +15,32 @@ export class Connections {
   #holder: Session | null = null;
   #helper: Session | null = null;
   readonly #open = new Set<Session>();
+  /** The highest epoch this process can have reached itself: each try to take the lease may have bumped it once. */
+  #reached: bigint | null = null;
 
   constructor(target: Target, migration: string) {
     this.#target = target;
     this.#migration = migration;
   }
 
-  /** Takes the lease. Errors: `refused` when another process has it; bad-input when the server cannot be reached. */
+  /**
+   * Takes the lease; again after a lost connection. Errors: `refused` when another process has it; `fenced` when
+   * another has had it since; bad-input when the server cannot be reached.
+   */
   async take(takeover: boolean): Promise<void> {
     await this.close();
     this.#holder = await Session.open(this.#target);
     this.#helper = await Session.open(this.#target);
+    const atMost = this.#reached;
+    if (this.#reached !== null) this.#reached += 1n;
     this.#lease = await takeLease({
       session: this.#holder,
       helper: this.#helper,
       migration: this.#migration,
       takeover,
+      atMost,
     });
+    this.#reached = BigInt(this.#lease.epoch);
   }
 
   get lease(): Lease {

@@ -22,7 +22,10 @@ export interface Lease {
 
 export const LEASE_SQL = {
   check: /*sql*/ `SELECT epoch::text AS epoch FROM partway.migration WHERE id = $1 FOR SHARE`,
-  bump: /*sql*/ `UPDATE partway.migration SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch::text AS epoch`,
+  /** $2: the highest epoch this orchestrator can have reached itself; null: it takes over from whoever was there. */
+  bump: /*sql*/ `
+    UPDATE partway.migration SET epoch = epoch + 1 WHERE id = $1 AND epoch <= coalesce($2::bigint, epoch)
+    RETURNING epoch::text AS epoch`,
   lock: /*sql*/ `SELECT pg_try_advisory_lock(hashtext('partway'), hashtext($1))::text AS held`,
   unlock: /*sql*/ `SELECT pg_advisory_unlock(hashtext('partway'), hashtext($1))`,
   holder: /*sql*/ `
@@ -91,15 +94,18 @@ class LeaseMoved extends Error {}
 /**
  * Takes the lease of a migration whose row exists. `session` stays open as long as the run: it holds the advisory
  * lock. `helper` is another session, used to look at and to end Partway's own orphaned backends.
- * Errors: `refused` when another orchestrator holds it and `takeover` is false.
+ * Errors: `refused` when another orchestrator holds it and `takeover` is false; `fenced` when the epoch is beyond
+ * `atMost`.
  */
 export async function takeLease(options: {
   session: Session;
   helper: Session;
   migration: string;
   takeover: boolean;
+  /** After a lost connection: the highest epoch that is still this orchestrator's own (see bumpEpoch). */
+  atMost?: bigint | null;
 }): Promise<Lease> {
-  const { session, helper, migration, takeover } = options;
+  const { session, helper, migration, takeover, atMost = null } = options;
   const Held = z.object({ held: z.string() });
   const tryLock = async () => (await session.one(Held, LEASE_SQL.lock, [migration])).held === "true";
   let held = await tryLock();
@@ -121,23 +127,31 @@ export async function takeLease(options: {
     if (holder !== null) await helper.query(LEASE_SQL.terminate, [holder.pid, APPLICATION_NAME]);
     held = await tryLock();
   }
-  const epoch = await bumpEpoch(session, helper, migration);
+  const epoch = await bumpEpoch(session, helper, migration, atMost);
   if (!held) await tryLock();
   return leaseOf(migration, epoch);
 }
 
 /**
  * Bumps the epoch, waiting for transactions in flight; those of a dead orchestrator are ended after a grace of
- * one second. Returns the new epoch.
+ * one second. Returns the new epoch. Errors: `fenced` when the epoch is beyond `atMost`: another orchestrator has had
+ * the migration meanwhile, and this one is a zombie, even when the other one is gone again.
  */
-export async function bumpEpoch(session: Session, helper: Session, migration: string): Promise<string> {
+export async function bumpEpoch(
+  session: Session,
+  helper: Session,
+  migration: string,
+  atMost: bigint | null = null,
+): Promise<string> {
   const timer = setInterval(() => {
     helper
       .query(LEASE_SQL.terminateOwnBlockers, [session.pid, APPLICATION_NAME])
       .catch(() => clearInterval(timer));
   }, 1000);
   try {
-    return (await session.one(Epoch, LEASE_SQL.bump, [migration])).epoch;
+    const row = await session.maybe(Epoch, LEASE_SQL.bump, [migration, atMost?.toString() ?? null]);
+    if (row === null) throw fenced(migration);
+    return row.epoch;
   } finally {
     clearInterval(timer);
   }

@@ -7,9 +7,10 @@ import { createServer, type Socket, connect as tcpConnect } from "node:net";
 /**
  * "answer-lost": the statement reaches the server, which carries it out; the client sees a dead connection.
  * "statement-lost": the statement never arrives; the client sees a dead connection, the backend lives on, in its
- * transaction, until it is terminated or the proxy stops.
+ * transaction, until it is terminated or the proxy stops. "statement-late": the same, but the statement is on its way
+ * and arrives when the test says so (`deliver`).
  */
-export type NetworkFault = "answer-lost" | "statement-lost";
+export type NetworkFault = "answer-lost" | "statement-lost" | "statement-late";
 
 export interface Proxy {
   /** The same URL, through the proxy. */
@@ -18,6 +19,8 @@ export interface Proxy {
   fail(fault: NetworkFault, text: string, times?: number): void;
   /** How many of the ordered faults have happened. */
   happened(): number;
+  /** Lets the late statements arrive; nobody reads the answers. */
+  deliver(): void;
   /** Cuts every connection, both ways. */
   cut(): void;
   stop(): Promise<void>;
@@ -28,6 +31,7 @@ export async function startProxy(direct: string): Promise<Proxy> {
   const { hostname, port } = new URL(direct);
   const sockets = new Set<Socket>();
   const orders: { fault: NetworkFault; text: string }[] = [];
+  const late: (() => void)[] = [];
   let happened = 0;
   const keep = (socket: Socket) => {
     sockets.add(socket);
@@ -47,7 +51,8 @@ export async function startProxy(direct: string): Promise<Proxy> {
         fate = orders.splice(at, 1)[0]?.fault ?? null;
         happened++;
       }
-      if (fate === "statement-lost") client.destroy();
+      if (fate === "statement-late") late.push(() => server.write(bytes));
+      if (fate === "statement-lost" || fate === "statement-late") client.destroy();
       else server.write(bytes);
     });
     server.on("data", (bytes) => {
@@ -55,7 +60,7 @@ export async function startProxy(direct: string): Promise<Proxy> {
       else if (fate === "answer-lost") client.destroy();
     });
     client.on("close", () => {
-      if (fate !== "statement-lost") server.end();
+      if (fate !== "statement-lost" && fate !== "statement-late") server.end();
     });
     server.on("close", () => client.destroy());
   });
@@ -76,6 +81,9 @@ export async function startProxy(direct: string): Promise<Proxy> {
       for (let n = 0; n < times; n++) orders.push({ fault, text });
     },
     happened: () => happened,
+    deliver: () => {
+      for (const send of late.splice(0)) send();
+    },
     cut,
     stop: async () => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));

@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { reconcile } from "../../src/engine/reconcile.js";
+import type { StorePhase } from "../../src/sync/store.js";
+import { WORKING, type Working } from "../../state/machine.js";
+
+type Stored = StorePhase | "gone";
+type Answer = ReturnType<typeof reconcile>;
+
+const PHASES = [
+  "shadow",
+  "copy",
+  "index",
+  "validate",
+  "cutover",
+  "retain",
+  "rolled-back",
+  "drop",
+  "gone",
+] as const;
+
+/** One row for each position in the journal; a column for each phase in the database, in the order of PHASES. */
+const rows: Record<Working, readonly Answer[]> = {
+  //         shadow    copy     index    validate    cutover     retain      rolled-back drop    gone
+  backup: ["backup", "copy", "index", "validate", "validate", "retain", "rollback", "drop", "backup"],
+  shadow: ["shadow", "copy", "index", "validate", "validate", "retain", "rollback", "drop", "unknown"],
+  copy: ["shadow", "copy", "index", "validate", "validate", "retain", "rollback", "drop", "unknown"],
+  index: ["shadow", "copy", "index", "validate", "validate", "retain", "rollback", "drop", "unknown"],
+  validate: ["shadow", "copy", "index", "validate", "validate", "retain", "rollback", "drop", "unknown"],
+  ready: ["shadow", "copy", "index", "validate", "ready", "retain", "rollback", "drop", "unknown"],
+  cutover: ["shadow", "copy", "index", "validate", "cutover", "cutover", "rollback", "drop", "unknown"],
+  retain: ["shadow", "copy", "index", "validate", "validate", "retain", "rollback", "drop", "unknown"],
+  drop: ["shadow", "copy", "index", "validate", "validate", "retain", "rollback", "drop", "ended"],
+  rollback: ["shadow", "copy", "index", "validate", "validate", "rollback", "rollback", "drop", "ended"],
+  abort: ["abort", "abort", "abort", "abort", "abort", "retain", "abort", "abort", "ended"],
+};
+
+const PAIRS = WORKING.flatMap((journal) =>
+  PHASES.map((stored, at): [Working, Stored, Answer | undefined] => [journal, stored, rows[journal][at]]),
+);
+
+test.each(PAIRS)("journal at %s x database at %s -> %s", (journal, stored, answer) => {
+  expect(reconcile(journal, stored === "gone" ? null : stored)).toBe(answer);
+});
+
+test.each(["rollback", "finalize", "abort"] as const)(
+  "a cutover that was committed before the journal knew would be in the way of %s",
+  (intent) => {
+    expect(reconcile("cutover", "retain", intent)).toBe("retain");
+  },
+);
