@@ -43,6 +43,12 @@ const CLOSURE = /*sql*/ `
     UNION
     SELECT c.oid FROM tree p JOIN pg_inherits i ON i.inhparent = p.oid JOIN pg_class c ON c.oid = i.inhrelid
      WHERE c.relispartition
+  ), sequences AS (
+    SELECT s.oid, CASE d.deptype WHEN 'a' THEN 'serial' ELSE 'identity' END AS kind
+      FROM tree
+      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = tree.oid AND d.refobjsubid > 0
+       AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+      JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
   ), own AS (
     SELECT 'pg_class'::regclass AS classid, oid AS objid FROM tree
     UNION ALL
@@ -60,20 +66,18 @@ const CLOSURE = /*sql*/ `
     UNION ALL
     SELECT 'pg_attrdef'::regclass, a.oid FROM tree JOIN pg_attrdef a ON a.adrelid = tree.oid
     UNION ALL
-    SELECT 'pg_class'::regclass, s.oid
-      FROM tree
-      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = tree.oid AND d.refobjsubid > 0
-       AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-      JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+    SELECT 'pg_class'::regclass, oid FROM sequences
   ), hanging AS (
     SELECT d.classid, d.objid, d.objsubid,
            bool_or(d.refclassid = 'pg_type'::regclass) AS by_type,
            bool_or(d.refclassid <> 'pg_type'::regclass) AS by_relation,
+           bool_and(s.kind IS NOT NULL) AS by_sequence, min(s.kind) AS sequence,
            string_agg(DISTINCT quote_ident(a.attname), ', ') AS columns
       FROM own o
       JOIN pg_depend d ON d.refclassid = o.classid AND d.refobjid = o.objid
       LEFT JOIN pg_attribute a ON d.refclassid = 'pg_class'::regclass AND a.attrelid = d.refobjid
        AND a.attnum = d.refobjsubid AND d.refobjsubid > 0
+      LEFT JOIN sequences s ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid
      WHERE NOT EXISTS (SELECT FROM own x WHERE x.classid = d.classid AND x.objid = d.objid)
      GROUP BY d.classid, d.objid, d.objsubid
   )`;
@@ -189,7 +193,8 @@ const HANGING = /*sql*/ `
    WHERE c.oid NOT IN (SELECT oid FROM tree)
   UNION ALL
   SELECT 'other', format('%s %s', i.type, i.identity),
-         CASE WHEN h.by_type THEN 'uses the row type of the table' ELSE ${READS} END
+         CASE WHEN h.by_type THEN 'uses the row type of the table'
+              WHEN h.by_sequence THEN format('uses the %s sequence of the table', h.sequence) ELSE ${READS} END
     FROM hanging h CROSS JOIN LATERAL pg_identify_object(h.classid, h.objid, h.objsubid) AS i
    WHERE h.classid NOT IN ('pg_rewrite'::regclass, 'pg_trigger'::regclass, 'pg_policy'::regclass,
            'pg_publication_rel'::regclass, 'pg_statistic_ext'::regclass)

@@ -33,7 +33,6 @@ const nullable = z.string().nullable();
  * role may not read the table.
  */
 export async function survey(session: Session, table: TableInfo, scheme: Scheme): Promise<Survey> {
-  const column = findColumn(table, scheme.column);
   const { now } = await session.one(
     z.object({ now: z.string() }),
     `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS now`,
@@ -41,6 +40,7 @@ export async function survey(session: Session, table: TableInfo, scheme: Scheme)
   const empty = { min: null, max: null, nullRows: false, infiniteRows: false };
   if (!["r", "p", "m"].includes(table.kind))
     return { now, ...empty, distinct: [], sample: { values: [], fraction: 1 }, rows: 0 };
+  const column = findColumn(table, scheme.column);
   try {
     const distinct = scheme.kind === "list" ? await readDistinct(session, table, column) : [];
     const reach = await readReach(session, table, column, scheme);

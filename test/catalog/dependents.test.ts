@@ -121,12 +121,12 @@ test("something that uses the row type would keep the old table's type alive", a
   expect(found).toContain(`other: function rt.eq(rt.t,rt.t) | ${uses}`);
 });
 
-test("another table's default would lose its sequence with the old table", async () => {
+test("another table's default would go unnoticed, or not be told from one that uses the table itself", async () => {
   await session.query(`CREATE SCHEMA sq; CREATE TABLE sq.t (id serial);
     CREATE TABLE sq.second (id int DEFAULT nextval('sq.t_id_seq'));
     CREATE VIEW sq.peek AS SELECT last_value FROM sq.t_id_seq;`);
   expect(await hanging("sq.t")).toEqual([
-    "other: default value for sq.second.id | refers to the table",
+    "other: default value for sq.second.id | uses the serial sequence of the table",
     "view: sq.peek | reads last_value",
   ]);
 });

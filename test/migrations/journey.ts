@@ -209,7 +209,7 @@ async function assertPartitioned({ session, table, plan, before }: Scene): Promi
     sequences,
     comments,
   });
-  expect(now.indexes).toEqual(extended(before, plan));
+  expect(now.indexes).toEqual(await extended(session, before, plan));
   expect(await indexCover(session, table)).toEqual({ short: [], extra: [] });
   const owner = before.rights.filter((line) => line.startsWith("owner "));
   for (const leaf of await leavesOf(session, table)) {
@@ -235,13 +235,12 @@ function notNullNow(before: Shape, now: Shape, plan: Plan): string[] {
   });
 }
 
-function extended(before: Shape, plan: Plan): Record<string, string> {
+async function extended(session: Session, before: Shape, plan: Plan): Promise<Record<string, string>> {
   const keys = new Set([
     plan.keyIndexName,
     ...plan.source.indexes.filter((index) => index.primary).map((index) => index.name),
   ]);
-  const quote = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : ident(name));
-  const [column] = plan.partitionBy.map(({ name }) => quote(name));
+  const [column] = await lines(session, "SELECT quote_ident($1) AS line", [plan.partitionBy[0]?.name ?? ""]);
   return Object.fromEntries(
     Object.entries(before.indexes).map(([name, line]) => {
       const columns = /USING btree \((.*?)\)(?= |$)/.exec(line)?.[1]?.split(", ") ?? [];

@@ -191,7 +191,7 @@ export function traces(session: Session): Promise<string[]> {
     session,
     /*sql*/ `
     SELECT 'schema ' || nspname AS line FROM pg_namespace WHERE nspname ILIKE '%partway%'
-    UNION ALL SELECT 'relation ' || oid::regclass FROM pg_class WHERE relname ILIKE '%partway%'
+    UNION ALL SELECT 'relation ' || oid::regclass FROM pg_class WHERE relname ILIKE '%partway%' OR relname LIKE '%retired%'
     UNION ALL SELECT 'function ' || oid::regprocedure FROM pg_proc WHERE proname ILIKE '%partway%' OR proname ~ '^(fwd|rev)_'
     UNION ALL SELECT format('trigger %s on %s', tgname, tgrelid::regclass) FROM pg_trigger WHERE tgname ILIKE '%partway%'
      ORDER BY 1`,

@@ -8,10 +8,12 @@ export const deferrableKeys: Check = ({ table }) =>
     .map((index) => {
       const name = ident(index.constraint?.name ?? index.name);
       const columns = identList(index.columns.filter((column) => column !== null));
+      const definition =
+        index.constraint?.definition ?? `${index.primary ? "PRIMARY KEY" : "UNIQUE"} (${columns})`;
       return {
         code: "deferrable-key",
         what: `constraint ${index.constraint?.name ?? index.name} is deferrable`,
         why: "Two rows may have one key until commit; Partway identifies rows by key and carries constraints as immediate.",
-        remedy: `ALTER TABLE ${nameOf(table)} DROP CONSTRAINT ${name}, ADD CONSTRAINT ${name} ${index.primary ? "PRIMARY KEY" : "UNIQUE"} (${columns}) NOT DEFERRABLE;`,
+        remedy: `ALTER TABLE ${nameOf(table)} DROP CONSTRAINT ${name}, ADD CONSTRAINT ${name} ${definition.replace(/ DEFERRABLE( INITIALLY DEFERRED)?$/, "")} NOT DEFERRABLE;`,
       };
     });

@@ -1,10 +1,16 @@
 /** Foreign keys of other tables that point here. */
+import { parseTableName } from "../../config/table-name.js";
 import { type Check, dependents, nameOf, shown } from "./check.js";
 
+/** The catalog names it `constraint on schema.table`, quoted already. */
+const PLACED = /^(.+) on (.+)$/;
+
 export const incomingForeignKeys: Check = ({ table }) =>
-  dependents(table, "incoming-foreign-key").map((key) => {
-    // The catalog names it `constraint on schema.table`, quoted already.
-    const [, constraint, owner] = /^(.+) on (.+)$/.exec(key.name) ?? [null, key.name, "<that table>"];
+  dependents(table, "incoming-foreign-key").flatMap((key) => {
+    const [, constraint, owner] = PLACED.exec(key.name) ?? [];
+    const { schema, name } = parseTableName(owner ?? key.name);
+    // One from the table to itself is refused as outgoing, and one statement mends it.
+    if (schema === table.schema && name === table.name) return [];
     return {
       code: "incoming-foreign-key",
       what: `another table's foreign key points at ${nameOf(table)}: ${shown(key)}`,

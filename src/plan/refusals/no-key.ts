@@ -6,6 +6,9 @@ import { type Check, type CheckInput, nameOf } from "./check.js";
 
 export const noKey: Check = (input) => {
   if (input.key !== null) return [];
+  // A deferrable primary key has a refusal of its own (deferrable-keys.ts), and one statement mends it.
+  const primary = input.table.indexes.find((index) => index.primary);
+  if (input.request.keyIndex === null && primary?.constraint?.deferrable === true) return [];
   return input.request.keyIndex === null
     ? [nothingUsable(input)]
     : [namedUnusable(input, input.request.keyIndex)];
@@ -18,9 +21,7 @@ function nothingUsable({ table }: CheckInput): Refusal {
       code: "key-unusable",
       what: `the primary key ${primary.name} cannot serve as key: it ${keyFaults(table, primary).join(", it ")}`,
       why: WHY,
-      remedy: primary.constraint?.deferrable
-        ? `Make it not deferrable: ALTER TABLE ${nameOf(table)} DROP CONSTRAINT ${ident(primary.name)}, ADD PRIMARY KEY (${primary.columns.map((c) => ident(c ?? "")).join(", ")});`
-        : `Repair it: REINDEX INDEX CONCURRENTLY ${ident(table.schema)}.${ident(primary.name)};`,
+      remedy: `Repair it: REINDEX INDEX CONCURRENTLY ${ident(table.schema)}.${ident(primary.name)};`,
     };
   const almost = table.indexes
     .filter((index) => index.unique)

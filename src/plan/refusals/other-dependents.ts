@@ -1,15 +1,32 @@
 /** Whatever else hangs on the table: what is not understood is not migrated. */
+import type { TableInfo } from "../../catalog/types.js";
 import { type Check, dependents, nameOf, shown } from "./check.js";
 
 /** A NOT NULL constraint that is NOT VALID (PostgreSQL 18), as the catalog names it. */
 const NOT_NULL = "not-null constraint ";
 
+/** catalog/dependents.ts: a serial sequence keeps its OID and only changes owner, so other tables go on using it. */
+const SHARES_SERIAL = "uses the serial sequence of the table";
+
 export const otherDependents: Check = ({ table }) =>
-  dependents(table, "other").map((dependent) => ({
-    code: "other-dependent",
-    what: `${shown(dependent)} depends on ${nameOf(table)}`,
-    why: "Partway does not know this kind of object and so cannot carry it; it would stay with the old table.",
-    remedy: dependent.name.startsWith(NOT_NULL)
-      ? `ALTER TABLE ${nameOf(table)} VALIDATE CONSTRAINT ${dependent.name.slice(NOT_NULL.length)};`
-      : `Drop ${dependent.name} and create it again after the migration.`,
-  }));
+  dependents(table, "other")
+    .filter((dependent) => dependent.detail !== SHARES_SERIAL)
+    .map((dependent) => ({
+      code: "other-dependent",
+      what: `${shown(dependent)} depends on ${nameOf(table)}`,
+      why: "Partway does not know this kind of object and so cannot carry it; it would stay with the old table.",
+      remedy: remedyFor(dependent.name, table),
+    }));
+
+/** `name` is a type and an identity as pg_identify_object gives them, quoted already. */
+function remedyFor(name: string, table: TableInfo): string {
+  if (name.startsWith(NOT_NULL))
+    return `ALTER TABLE ${nameOf(table)} VALIDATE CONSTRAINT ${name.slice(NOT_NULL.length)};`;
+  const [, routine, signature] = /^(function|procedure|aggregate) (.+)$/.exec(name) ?? [];
+  if (routine !== undefined)
+    return `DROP ${routine.toUpperCase()} ${signature};  -- and create it again after the migration`;
+  const [, owner, column] = /^default value for (.+)\.("(?:[^"]|"")+"|[^".]+)$/.exec(name) ?? [];
+  if (owner !== undefined)
+    return `ALTER TABLE ${owner} ALTER COLUMN ${column} DROP DEFAULT;  -- and set it again after the migration`;
+  return `Drop ${name} and create it again after the migration.`;
+}
