@@ -126,6 +126,7 @@ async function readRelation(session: Session, oid: string): Promise<TableInfo> {
     grants: hasAcl ? await readRelationGrants(session, oid) : null,
     columnGrants: await readColumnGrants(session, oid),
     defaultGrantees: await readDefaultGrantees(session, oid),
+    defaultSequenceGrantees: await readDefaultGrantees(session, oid, "sequences"),
     dependents: await readDependents(session, oid, info.serverVersion),
     rights: await readRights(session, oid),
   };

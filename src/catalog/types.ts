@@ -174,6 +174,8 @@ export interface TableInfo {
   columnGrants: GrantInfo[];
   /** Grantees that ALTER DEFAULT PRIVILEGES would give rights on new tables here (role names, null = PUBLIC). */
   defaultGrantees: (string | null)[];
+  /** The same for new sequences. */
+  defaultSequenceGrantees?: (string | null)[];
   options: string[];
   toastOptions: string[];
   tablespace: string | null;

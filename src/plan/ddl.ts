@@ -39,7 +39,7 @@ export function leafDdl(plan: Facts, leaf: Leaf): Statement[] {
     { sql: options.length === 0 ? create : `${create} WITH (${options.join(", ")})` },
     ...columnSettings(source.columns, table, false),
     ...ownership(plan, table),
-    ...revokeDefaults(plan, table),
+    ...revokeDefaults(`TABLE ${table}`, source.defaultGrantees, source.owner),
   ];
 }
 
@@ -100,6 +100,7 @@ function identityColumns(plan: Facts): Statement[] {
           note: "the sequence's position is carried at cutover",
         },
         ...(comment === undefined ? [] : [{ sql: `COMMENT ON SEQUENCE ${name} IS ${literal(comment)}` }]),
+        ...revokeDefaults(`SEQUENCE ${name}`, source.defaultSequenceGrantees ?? [], source.owner),
         ...(info?.grants ?? [])
           .filter((grant) => grant.grantee !== source.owner)
           .map((grant) => ({
@@ -146,7 +147,7 @@ function grants(plan: Facts): Statement[] {
   const { source } = plan;
   const table = shadowOf(plan);
   const given = source.grants ?? [];
-  const statements = revokeDefaults(plan, table);
+  const statements = revokeDefaults(`TABLE ${table}`, source.defaultGrantees, source.owner);
   if (source.grants !== null)
     statements.push({
       sql: `REVOKE ALL ON TABLE ${table} FROM ${ident(source.owner)}`,
@@ -164,13 +165,12 @@ function grants(plan: Facts): Statement[] {
 }
 
 /** A leaf is reached through its parent and needs no rights of its own; default privileges would open a side door. */
-function revokeDefaults(plan: Facts, table: string): Statement[] {
-  const { defaultGrantees, owner } = plan.source;
-  const others = defaultGrantees.filter((name) => name !== owner);
+function revokeDefaults(object: string, grantees: readonly (string | null)[], owner: string): Statement[] {
+  const others = grantees.filter((name) => name !== owner);
   if (others.length === 0) return [];
   return [
     {
-      sql: `REVOKE ALL ON TABLE ${table} FROM ${others.map(role).join(", ")}`,
+      sql: `REVOKE ALL ON ${object} FROM ${others.map(role).join(", ")}`,
       note: "takes back default privileges",
     },
   ];

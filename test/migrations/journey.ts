@@ -13,7 +13,7 @@ import { ident, literal, qualified } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
 import type { Plan } from "../../src/plan/types.js";
 import type { RunEvent } from "../../state/events.js";
-import { freshDatabase, type TestDatabase } from "../support/database.js";
+import { asAdmin, freshDatabase, type TestDatabase } from "../support/database.js";
 import { type Clients, inZone, startClients } from "./clients.js";
 import { indexCover, leavesOf, lines, rowText, type Shape, shapeOf, traces } from "./shape.js";
 
@@ -30,6 +30,8 @@ export interface Scenario {
   updates: readonly string[];
   /** Time zone of the database, the role and the application's sessions. */
   zone?: string;
+  /** Roles of this scenario alone: `{name}` in its SQL stands for `name_<database>`. */
+  roles?: readonly string[];
   /** Default: the owner of the database, who is no superuser. */
   as?: "superuser";
 }
@@ -83,6 +85,12 @@ const COMMITS = 12;
 export async function journey(scenario: Scenario, stops: Stops = {}): Promise<void> {
   const db = await freshDatabase();
   const state = await mkdtemp(join(tmpdir(), "partway-journey-"));
+  const roles = (scenario.roles ?? []).map((role) => ({ role, name: ident(`${role}_${db.name}`) }));
+  const fill = (sql: string) =>
+    roles.reduce(
+      (text, { role, name }) => text.replaceAll(`{${role}}`, name),
+      sql.replaceAll("{owner}", ident(db.role)).replaceAll("{db}", ident(db.name)),
+    );
   try {
     const url = scenario.as === "superuser" ? db.superuserUrl : db.ownerUrl;
     const session = await db.session(url);
@@ -90,8 +98,9 @@ export async function journey(scenario: Scenario, stops: Stops = {}): Promise<vo
     if (scenario.zone !== undefined)
       for (const what of [`DATABASE ${ident(db.name)}`, `ROLE ${ident(db.role)}`])
         await admin.query(`ALTER ${what} SET TimeZone = ${literal(scenario.zone)}`);
-    for (const sql of scenario.superuserSetup ?? []) await admin.query(fill(sql, db));
-    for (const sql of scenario.setup) await session.query(fill(sql, db));
+    for (const { name } of roles) await admin.query(`CREATE ROLE ${name}`);
+    for (const sql of scenario.superuserSetup ?? []) await admin.query(fill(sql));
+    for (const sql of scenario.setup) await session.query(fill(sql));
     const table = scenario.table ?? `"public"."t"`;
     const typed = scenario.typed ?? table;
     const zone = scenario.zone === undefined ? {} : { zone: scenario.zone };
@@ -114,13 +123,15 @@ export async function journey(scenario: Scenario, stops: Stops = {}): Promise<vo
     }
   } finally {
     await rm(state, { recursive: true, force: true });
+    await asAdmin(db.superuserUrl, async (admin) => {
+      for (const { name } of roles) {
+        const there = await admin.query("SELECT FROM pg_roles WHERE rolname = $1", [name.slice(1, -1)]);
+        if (there.count > 0) await admin.query(`DROP OWNED BY ${name} CASCADE`);
+        await admin.query(`DROP ROLE IF EXISTS ${name}`);
+      }
+    });
     await db.drop();
   }
-}
-
-/** `{owner}` and `{db}` in a scenario's SQL. */
-function fill(sql: string, db: TestDatabase): string {
-  return sql.replaceAll("{owner}", ident(db.role)).replaceAll("{db}", ident(db.name));
 }
 
 async function travel(
