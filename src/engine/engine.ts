@@ -85,7 +85,9 @@ export class Engine {
     });
     const machine = partwayMachine({
       run: (state, stopped) => {
-        this.#effect = this.#perform(state, stopped);
+        // The effect that was left finishes first: it gives back connections, and must not give back the next one's.
+        const before = this.#effect.catch(() => undefined);
+        this.#effect = before.then(() => this.#perform(state, stopped));
         return this.#effect;
       },
       kindOf: (error) => (error instanceof PartwayError ? error.kind : "unexpected"),
@@ -224,8 +226,9 @@ export class Engine {
     };
     report("started", null);
     for (let attempt = 0; ; attempt++) {
+      let timer: NodeJS.Timeout | undefined;
       const cancel = () => {
-        const timer = setTimeout(() => {
+        timer = setTimeout(() => {
           this.#connections
             .cancelPhase()
             .catch((error: unknown) => this.#o.log.warn({ error: messageOf(error) }, "cancel"));
@@ -246,6 +249,7 @@ export class Engine {
         await this.#reconnect(error, wait, stopped);
       } finally {
         stopped.removeEventListener("abort", cancel);
+        clearTimeout(timer);
         await this.#connections.closePhase();
       }
     }
