@@ -1,7 +1,7 @@
 /** Shows a running migration until it ends: a screen at a terminal, lines in a pipe, NDJSON with --json. */
 import { startLines } from "../../ui/lines.js";
 import { startNdjson } from "../../ui/ndjson.js";
-import { canShowScreen, startScreen } from "../../ui/screen.js";
+import { canShowScreen } from "../../ui/terminal.js";
 import type { Running } from "../engine/running.js";
 
 /** Follows to the end and gives the exit code. Ctrl-C and SIGTERM stop safely; a second Ctrl-C leaves at once. */
@@ -9,6 +9,7 @@ export async function follow(running: Running, options: { json: boolean }): Prom
   const screen = !options.json && canShowScreen(process.stdout, process.stdin, process.env);
   const stop = stopper(running);
   if (screen) {
+    const { startScreen } = await import("../../ui/screen.js");
     const shown = startScreen({
       source: running.source,
       onCommand: (command) => {

@@ -4,7 +4,8 @@ import type { ReadStream, WriteStream } from "node:tty";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { Command } from "../../state/events.js";
 import { createViewStore } from "../../state/fold.js";
-import { canShowScreen, startScreen } from "../../ui/screen.js";
+import { startScreen } from "../../ui/screen.js";
+import { canShowScreen } from "../../ui/terminal.js";
 import { event, freshView, started } from "./support.js";
 
 /** A terminal's two ends without a terminal: what is written is kept, what is pushed was typed. */
