@@ -1,4 +1,4 @@
-/** Apply, forward (DESIGN 3.4): it copies the present on one snapshot, and forgets exactly what it has applied. */
+/** Apply, forward (DESIGN 3.4): it copies the present on one snapshot, and forgets exactly the log rows that it has applied. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { Session } from "../../src/pg/session.js";
