@@ -158,3 +158,23 @@ test("comments on the table, a column, an index and a check, with quotes and bac
     ],
   });
 });
+
+test("a table access method of its own", async () => {
+  await journey(
+    {
+      ...USUAL,
+      superuserSetup: ["CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler"],
+      setup: [
+        "CREATE TABLE public.t (id bigserial PRIMARY KEY, at timestamptz NOT NULL, note text) USING heap2",
+        FILL,
+      ],
+    },
+    {
+      cutOver: async ({ session }) => {
+        const methods =
+          "SELECT DISTINCT a.amname::text AS line FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.relname LIKE 't\\_2026%' AND c.relkind = 'r'";
+        expect(await lines(session, methods)).toEqual(["heap2"]);
+      },
+    },
+  );
+});
