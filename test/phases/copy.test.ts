@@ -1,11 +1,19 @@
 /** The copy phase (DESIGN 3.2): every row arrives once, whatever crashes and whatever the application does. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
+import { LEASE_SQL } from "../../src/pg/lease.js";
 import { CommitUnknown, type Session } from "../../src/pg/session.js";
 import { batchSql } from "../../src/phases/copy.js";
 import { markSql } from "../../src/sync/pairs.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
-import { createOrders, SAME, startMigration, type TestMigration, value } from "../support/migration.js";
+import {
+  createOrders,
+  SAME,
+  startMigration,
+  type TestMigration,
+  untilBlocked,
+  value,
+} from "../support/migration.js";
 
 const BATCH = / FROM ONLY "public"\."orders" WHERE ctid >=/;
 const LEDGER = /INSERT INTO partway\.ledger/;
@@ -165,17 +173,16 @@ test("a batch copied by two processes would stand twice", async () => {
 
 test("a zombie's batch would be written under its successor", async () => {
   const zombie = m.lease;
-  let successor = Promise.resolve();
-  m.before(LEDGER, async (session) => {
-    const watcher = await db.session();
-    // The successor's bump waits for the batch that holds the epoch; then the zombie's next batch is refused.
-    successor = m.takeOver();
-    const waiting = z.object({ pid: z.coerce.number() });
-    const sql = "SELECT pid::text AS pid FROM pg_stat_activity WHERE $1::int = ANY (pg_blocking_pids(pid))";
-    while ((await watcher.maybe(waiting, sql, [session.pid])) === null);
+  const next = await db.session();
+  let bumped: Promise<unknown> = Promise.resolve();
+  m.before(LEDGER, async () => {
+    // The bump waits for the batch that holds the epoch; takeLease would end that batch after a second.
+    bumped = next.query(LEASE_SQL.bump, [m.plan.id]);
+    await untilBlocked(app, next.pid);
   });
   await expect(m.run("copy")).rejects.toMatchObject({ kind: "fenced" });
-  await successor;
+  await bumped;
+  await m.takeOver();
   expect((await ledger()).length).toBe(1);
   expect(await copied()).toBe(await ledgerRows());
   const lease = m.lease;
