@@ -6,6 +6,7 @@ import { demoCommand } from "./commands/demo.js";
 import { inspectCommands } from "./commands/inspect.js";
 import { planCommand } from "./commands/plan.js";
 import { proceedCommands } from "./commands/proceed.js";
+import { recoverCommand } from "./commands/recover.js";
 import { restoreCommand } from "./commands/restore.js";
 import { runCommand } from "./commands/run.js";
 import { EXIT } from "./errors.js";
@@ -27,6 +28,7 @@ planCommand(program, act);
 runCommand(program, act);
 proceedCommands(program, act);
 inspectCommands(program, act);
+recoverCommand(program, act);
 restoreCommand(program, act);
 demoCommand(program, act);
 // A command's own usage errors end like the program's.

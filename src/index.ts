@@ -12,9 +12,11 @@ export {
   type StateOptions,
 } from "./api.js";
 export { type RestoreReport, restoreBackup } from "./backup/restore.js";
+export type { PartwayConfig } from "./config/schema.js";
 export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";
 export type { Running } from "./engine/running.js";
 export { EXIT, type FaultKind, PartwayError } from "./errors.js";
 export { type ListedMigration, list, type StatusReport, status, verify } from "./inspect.js";
 export type { MigrationRequest, Plan } from "./plan/types.js";
+export { type Recovered, recover } from "./recover.js";

@@ -162,7 +162,7 @@ function foldCutover(view: RunView, event: Extract<RunEvent, { event: "cutover" 
     next,
     event.at,
     "info",
-    `The application is on the ${where} table; locks held ${event.heldMs} ms`,
+    `The application is on the ${where} table; locks held ${Math.round(event.heldMs)} ms`,
   );
 }
 

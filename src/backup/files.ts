@@ -98,7 +98,7 @@ export function fileFault(error: unknown, path: string): unknown {
     case "ENAMETOOLONG":
       return badInput(
         `the backup cannot be written to ${path}: ${messageOf(error)}`,
-        "Give a directory this user may write to with --backup-dir, then run the same command again.",
+        "Give a directory this user may write to with --backup, then run the same command again.",
         error,
       );
     default:
@@ -113,7 +113,7 @@ export function diskFull(path: string, cause: unknown): PartwayError {
     {
       what: `no space left for the backup at ${path}`,
       state: "The database was only read. No backup was made; the unfinished file was removed.",
-      next: "Free space or give another --backup-dir, then run the same command again.",
+      next: "Free space or give another --backup, then run the same command again.",
     },
     { cause },
   );

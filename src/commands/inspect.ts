@@ -70,7 +70,7 @@ function statusLines(report: StatusReport): string[] {
   else if (!db.known) lines.push("database   has no record of it: it ended, or this is another database");
   else {
     lines.push(
-      `database   next phase ${db.phase}${db.keysBehind === null ? "" : `, ${db.keysBehind} keys in the change log`}`,
+      `database   next phase ${db.phase}${db.keysBehind === null ? "" : `, ${db.keysBehind} ${db.keysBehind === 1 ? "key" : "keys"} in the change log`}`,
     );
     if (db.deadline !== null) lines.push(`window     until ${db.deadline} (${db.secondsLeft} s left)`);
     if (db.verdict !== null) lines.push(`verdict    ${db.verdict}`);

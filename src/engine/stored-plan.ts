@@ -4,7 +4,7 @@ import { PHASES, type PhaseName } from "../../state/events.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import { WORKING, type Working } from "../../state/machine.js";
 import { mergeOptions, parseSettings, type RawSettings } from "../config/request.js";
-import { PartwayError } from "../errors.js";
+import { badInput, PartwayError } from "../errors.js";
 import type { Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
 
@@ -42,6 +42,16 @@ export function readPlan(record: MigrationRecord): Plan {
   const parsed = PlanShape.safeParse(record.plan);
   if (!parsed.success) throw unreadable(record, "plan");
   return parsed.data;
+}
+
+/** The plan as the database keeps it, for a journal that was lost. Errors: bad-input when this version cannot read it. */
+export function parseStoredPlan(id: string, json: string): Plan {
+  const parsed = PlanShape.safeParse(JSON.parse(json));
+  if (parsed.success) return parsed.data;
+  throw badInput(
+    `the database's plan of migration ${id} cannot be read by this version of Partway`,
+    "Use the version of Partway that started it (CHANGELOG.md).",
+  );
 }
 
 /** The settings it was started with, under what is given now. */
