@@ -54,6 +54,8 @@ export class Engine {
   readonly #owner: Owner;
   readonly #store;
   readonly #listeners = new Set<(event: RunEvent) => void>();
+  /** What happened before anybody listened, the first hundred events; the first listener gets them. */
+  #unheard: RunEvent[] = [];
   readonly #actor: Actor<PartwayMachine>;
   #lastState = "halted";
   #fault: PartwayError | null = null;
@@ -118,9 +120,10 @@ export class Engine {
     return this.#store;
   }
 
-  /** Calls `listener` with every event; gives the function that ends it. */
+  /** Calls `listener` with every event (the first one with those before it too); gives the function that ends it. */
   onEvent(listener: (event: RunEvent) => void): () => void {
     this.#listeners.add(listener);
+    for (const event of this.#unheard.splice(0)) listener(event);
     return () => this.#listeners.delete(listener);
   }
 
@@ -176,6 +179,7 @@ export class Engine {
     this.#o.journal.event(event);
     this.#o.log.info(event, event.event);
     this.#store.push(event);
+    if (this.#listeners.size === 0 && this.#unheard.length < 100) this.#unheard.push(event);
     for (const listener of this.#listeners) listener(event);
   }
 

@@ -1,0 +1,34 @@
+/** Which commands there are. */
+import { Command } from "commander";
+import { version } from "../version.js";
+import type { Act } from "./act.js";
+import { demoCommand } from "./demo.js";
+import { inspectCommands } from "./inspect.js";
+import { planCommand } from "./plan.js";
+import { proceedCommands } from "./proceed.js";
+import { recoverCommand } from "./recover.js";
+import { restoreCommand } from "./restore.js";
+import { runCommand } from "./run.js";
+
+/** The command line, not yet parsed. Usage errors are thrown as CommanderError; `act` runs the commands' work. */
+export function buildProgram(act: Act): Command {
+  const program = new Command("partway")
+    .description("Turns a live PostgreSQL table into a partitioned one while the application keeps writing.")
+    .version(version())
+    .showHelpAfterError("(partway --help shows the commands)")
+    .addHelpText(
+      "after",
+      `
+Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation found a difference;
+5 stopped by the operator, resumable; 6 the lock could not be had, resumable; 7 the source's definition changed.`,
+    )
+    .exitOverride();
+  planCommand(program, act);
+  runCommand(program, act);
+  proceedCommands(program, act);
+  inspectCommands(program, act);
+  recoverCommand(program, act);
+  restoreCommand(program, act);
+  demoCommand(program, act);
+  return program;
+}
