@@ -10,6 +10,7 @@ import type { Lease } from "../pg/lease.js";
 import { literal } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import type { Plan } from "../plan/types.js";
+import { oidOf } from "./leaves.js";
 import { sidesOf } from "./pairs.js";
 
 export interface ResetContext {
@@ -18,12 +19,12 @@ export interface ResetContext {
   emit(event: RunEventBody): void;
 }
 
-/** The statements of a reset, for one transaction. */
-export function resetSql(plan: Plan): string[] {
+/** The statements of a reset, for one transaction. `withLog`: the change log is there. */
+export function resetSql(plan: Plan, withLog: boolean): string[] {
   const { log, lagging } = sidesOf(plan, "forward");
   const id = literal(plan.id);
   return [
-    `DELETE FROM ${log} WHERE partway_op = 't'`,
+    ...(withLog ? [`DELETE FROM ${log} WHERE partway_op = 't'`] : []),
     `DROP TABLE IF EXISTS ${lagging}`,
     `DELETE FROM partway.ledger WHERE migration = ${id}`,
     `UPDATE partway.migration SET generation = generation + 1, shadow_oid = NULL, blocks = NULL, filenode = NULL,
@@ -34,7 +35,9 @@ export function resetSql(plan: Plan): string[] {
 /** Discards shadow and ledger, and throws `copy-restart`: the machine goes back to the shadow phase. */
 export async function restartCopy(session: Session, context: ResetContext, reason: string): Promise<never> {
   await context.lease.tx(session, async () => {
-    for (const sql of resetSql(context.plan)) await session.query(sql);
+    // A shadow dropped by hand before capture stood: there is no log yet.
+    const withLog = (await oidOf(session, sidesOf(context.plan, "forward").log)) !== null;
+    for (const sql of resetSql(context.plan, withLog)) await session.query(sql);
   });
   context.emit({ event: "copy-restarted", reason });
   throw new PartwayError("copy-restart", {
