@@ -95,7 +95,7 @@ async function keepable({ plan, dir, signal, emit }: BackupRequest): Promise<Man
     throw new PartwayError("refused", {
       what: `${dir} holds a backup of ${manifest.table.schema}.${manifest.table.name} by migration ${manifest.migration}`,
       state: "Nothing was touched; that backup stays as it is.",
-      next: "Move it away or give another --backup-dir, then run the same command again.",
+      next: "Move it away or give another --backup, then run the same command again.",
     });
   try {
     await assertUnchanged(dir, manifest, signal);

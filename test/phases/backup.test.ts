@@ -256,7 +256,7 @@ test("a directory that cannot be written to would not be named", async () => {
   await writeFile(root, "a file, not a directory");
   const fault = await faultOf(runPhase(bench(plan, url, root)));
   expect(fault).toMatchObject({ exitCode: 2, message: expect.stringContaining(root) });
-  expect(fault.next).toContain("--backup-dir");
+  expect(fault.next).toContain("--backup");
 });
 
 test("somebody else's backup or file would be overwritten", async () => {
