@@ -122,9 +122,7 @@ function confirm(controls: Controls, typed: string, key: Press, view: RunView): 
   if (key.escape) return only({ ...controls, typed: null, notice: "Rollback cancelled." });
   if (key.erase) return only({ ...controls, typed: [...typed].slice(0, -1).join(""), notice: null });
   if (!key.enter) {
-    // A pasted line end is not an answer: only the Enter key is.
-    const added = key.ctrl ? "" : key.input.replace(/\p{Cc}/gu, "");
-    return only({ ...controls, typed: typed + added, notice: null });
+    return only({ ...controls, typed: key.ctrl ? typed : typing(typed, key.input), notice: null });
   }
   if (view.window?.safe !== true || !canRollBack(view)) {
     return only({ ...controls, typed: null, notice: "Rollback is not possible any more; see above." });
@@ -133,4 +131,17 @@ function confirm(controls: Controls, typed: string, key: Press, view: RunView): 
     return only({ ...controls, notice: "That is not the table's name." });
   }
   return send({ ...controls, typed: null, notice: null }, "rollback");
+}
+
+/**
+ * `typed` after one read of the terminal, which may hold several keys (fast typing, a slow line, a paste): backspaces
+ * erase, other control characters count for nothing. A pasted line end is not an answer: only the Enter key is.
+ */
+function typing(typed: string, input: string): string {
+  let text = typed;
+  for (const char of input) {
+    if (char === "\u007F" || char === "\b") text = [...text].slice(0, -1).join("");
+    else if (!/\p{Cc}/u.test(char)) text += char;
+  }
+  return text;
 }

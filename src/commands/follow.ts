@@ -26,7 +26,8 @@ export async function follow(running: Running, options: { json: boolean }): Prom
     shown.stop();
     await shown.done;
     stop();
-    if (result.error !== null) explain(result.error);
+    // The screen's last frame says it already; a log file that stderr goes to would not have it.
+    if (result.error !== null && process.stderr.isTTY !== true) explain(result.error);
     return result.exitCode;
   }
   const subscribeEvents = (listener: Parameters<Running["onEvent"]>[0]) => running.onEvent(listener);

@@ -1,13 +1,21 @@
 /** The plan for people: the table as found, the leaves, what changes, refusals, forecast, and the SQL. Pure. */
 import prettyBytes from "pretty-bytes";
+import { wrapWords } from "../../ui/format.js";
 import type { Leaf, LeafBounds, Plan, Scheme, Statement } from "../plan/types.js";
 
 /** Leaves shown before the middle is folded. */
 const SHOWN_LEAVES = 16;
 
-/** The whole text, ending with a line end. `sql` may be empty. */
-export function planText(plan: Plan, sql: { phase: string; statements: Statement[] }[]): string {
-  const sections = [
+/**
+ * The whole text, ending with a line end. `sql` may be empty. `width`: the terminal's, to which prose is wrapped; SQL
+ * is left as it runs. Undefined (a pipe): nothing is wrapped.
+ */
+export function planText(
+  plan: Plan,
+  sql: { phase: string; statements: Statement[] }[],
+  width?: number,
+): string {
+  const prose = [
     table(plan),
     leaves(plan),
     indexes(plan),
@@ -20,9 +28,24 @@ export function planText(plan: Plan, sql: { phase: string; statements: Statement
       plan.refusals.map((r) => [`${r.what} (${r.code})`, `why: ${r.why}`, `remedy: ${r.remedy}`]),
     ),
     forecast(plan),
-    statements(sql),
   ];
+  const sections = [...prose.map((text) => wrapped(text, width)), statements(sql)];
   return `${sections.filter((s) => s !== "").join("\n\n")}\n`;
+}
+
+/** Lines longer than the terminal, broken between words and indented as they began. */
+function wrapped(text: string, width: number | undefined): string {
+  if (width === undefined) return text;
+  return text
+    .split("\n")
+    .flatMap((line) => {
+      const indent = /^ *(- )?/.exec(line)?.[0] ?? "";
+      const hanging = " ".repeat(indent.length);
+      return wrapWords(line.slice(indent.length), width - indent.length).map(
+        (piece, i) => `${i === 0 ? indent : hanging}${piece}`,
+      );
+    })
+    .join("\n");
 }
 
 function count(n: number): string {

@@ -17,7 +17,9 @@ export function planCommand(program: Command, act: Act): void {
       const made = await plan({ ...options, table });
       const sql = options.sql ? explain(made) : [];
       process.stdout.write(
-        options.json === true ? `${JSON.stringify({ ...made, sql })}\n` : planText(made, sql),
+        options.json === true
+          ? `${JSON.stringify({ ...made, sql })}\n`
+          : planText(made, sql, process.stdout.columns),
       );
       return made.refusals.length > 0 ? EXIT.refused : EXIT.done;
     }),

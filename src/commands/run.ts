@@ -48,14 +48,17 @@ async function confirm(made: Plan, json: boolean): Promise<boolean> {
   if (json) throw badInput("with --json nothing is asked", remedy);
   if (process.stdin.isTTY !== true || process.stdout.isTTY !== true)
     throw badInput("there is no terminal to ask at", remedy);
-  process.stdout.write(planText(made, []));
+  process.stdout.write(planText(made, [], process.stdout.columns));
   const ask = createInterface({ input: process.stdin, output: process.stdout });
   const answered = new Promise<string>((resolve) => {
     ask.once("close", () => resolve(""));
     ask.question(`\nMigrate ${made.names.schema}.${made.names.source}? Type yes to begin: `, resolve);
   });
   try {
-    return (await answered).trim().toLowerCase() === "yes";
+    const answer = await answered;
+    // Ctrl-C and Ctrl-D leave the cursor behind the question.
+    if (answer === "") process.stdout.write("\n");
+    return answer.trim().toLowerCase() === "yes";
   } finally {
     ask.close();
   }

@@ -74,7 +74,7 @@ export function freshFolder(cli: string, url: string): Folder {
     remove: async () => {
       for (const { child } of running) child.kill("SIGKILL");
       await Promise.all([...running].map(({ ended }) => ended));
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };
 }

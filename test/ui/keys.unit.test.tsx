@@ -56,6 +56,18 @@ test("rollback is sent once the table's name has been typed, mended and entered"
   expect(screen.commands).toEqual(["rollback"]);
 });
 
+test("backspaces that arrive in one read would erase one letter, or none", async () => {
+  const screen = await show(IN_WINDOW, 170);
+  screen.type("r");
+  await screen.until("Type public.orders and press Enter");
+  screen.type("orders");
+  await screen.until("> orders");
+  screen.type("\u007F\u007F\u007F\u007F\u007F\u007F");
+  await screen.until("> ▏");
+  screen.type("publik\u007Fc.orders");
+  await screen.until("> public.orders");
+});
+
 test("a pasted line end does not confirm a rollback", async () => {
   const screen = await show(IN_WINDOW, 170);
   screen.type("r");
