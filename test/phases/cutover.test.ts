@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { EXIT } from "../../src/errors.js";
 import type { Session } from "../../src/pg/session.js";
+import { cutover } from "../../src/phases/cutover.js";
 import { lines, makeItems, startItems, tables } from "../engine/items.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { SAME, type TestMigration, untilBlocked, value } from "../support/migration.js";
@@ -69,7 +70,6 @@ test("a statement before the locks would fix a snapshot that is older than the l
     };
     return opened;
   };
-  const { cutover } = await import("../../src/phases/cutover.js");
   await cutover.run(context);
   await context.close();
   const strong = sent.findLastIndex((sql) => sql.includes("ACCESS EXCLUSIVE"));
