@@ -180,15 +180,20 @@ async function attachAll(
         if (!existing.attached.has(`${leaf.oid}/${index.shadowName}`))
           await session.query(attachSql(plan, index, name));
       }
-      if (index.comment !== null) {
-        await session.query(commentSql(plan, index, index.comment));
-      }
+      for (const text of commentsSql(plan, index)) await session.query(text);
     });
   }
 }
 
-function commentSql(plan: Plan, index: IndexPlan, comment: string): string {
-  return `COMMENT ON INDEX ${qualified(plan.names.schema, index.shadowName)} IS ${literal(comment)}`;
+/** The comments of the parent's index and of the constraint it serves. */
+function commentsSql(plan: Plan, index: IndexPlan): string[] {
+  const { schema, shadow } = plan.names;
+  const on = `COMMENT ON INDEX ${qualified(schema, index.shadowName)} IS`;
+  const onConstraint = `COMMENT ON CONSTRAINT ${ident(index.shadowName)} ON ${qualified(schema, shadow)} IS`;
+  return [
+    ...(index.comment === null ? [] : [`${on} ${literal(index.comment)}`]),
+    ...(index.constraintComment === undefined ? [] : [`${onConstraint} ${literal(index.constraintComment)}`]),
+  ];
 }
 
 /** Closed leaves are frozen now, so that the application's first hour is not slow; every leaf gets statistics. */
