@@ -3,10 +3,8 @@
  * The migration runs in its own process, through the same command line a person types, so that it can be killed.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -27,6 +25,8 @@ export interface DemoOptions {
   keep: boolean;
   /** postgres package; the tests choose the version. */
   packageName?: string;
+  /** Told where the server is: the tests tamper with it. */
+  onServer?(url: string): void;
   say(line: string): void;
 }
 
@@ -37,40 +37,52 @@ const AFTER_MS = 3000;
 const Event = z.looseObject({ event: z.string() });
 const Cutover = z.object({ heldMs: z.number(), longestStallMs: z.number(), tries: z.number() });
 
-/** Runs the demo and gives the exit code: 0 when the proof holds, 1 when it does not. */
+/**
+ * Runs the demo and gives the exit code: 0 when the proof holds, 1 when it does not, 5 when it was interrupted. Leaves
+ * no process, no port and no file behind, however it ends.
+ */
 export async function demo(options: DemoOptions): Promise<number> {
   const { say } = options;
-  const dir = await mkdtemp(join(tmpdir(), "partway-demo-"));
-  say("starting an embedded PostgreSQL ...");
-  const server = await startEmbedded(
-    options.packageName === undefined ? {} : { packageName: options.packageName },
-  );
   const interrupted = new AbortController();
   const onSignal = () => interrupted.abort(new Error("interrupted"));
-  process.once("SIGINT", onSignal);
-  process.once("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
   try {
-    return await onServer(server, dir, options, interrupted.signal);
+    say("starting an embedded PostgreSQL ...");
+    const server = await startEmbedded(
+      options.packageName === undefined ? {} : { packageName: options.packageName },
+    );
+    try {
+      options.onServer?.(server.superuserUrl);
+      interrupted.signal.throwIfAborted();
+      return await onServer(server, options, interrupted.signal);
+    } finally {
+      await server.stop();
+    }
+  } catch (error) {
+    if (!interrupted.signal.aborted) throw error;
+    say("\ninterrupted: the server, its data and every process of the demo are gone");
+    return EXIT.stopped;
   } finally {
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);
-    await server.stop();
-    await rm(dir, { recursive: true, force: true });
   }
 }
 
-async function onServer(
-  server: EmbeddedServer,
-  dir: string,
-  options: DemoOptions,
-  signal: AbortSignal,
-): Promise<number> {
+async function onServer(server: EmbeddedServer, options: DemoOptions, signal: AbortSignal): Promise<number> {
   const { say, rows } = options;
   const url = server.superuserUrl;
+  // In the server's own directory: what watches over that removes it too, even when this process is killed.
+  const dir = join(dirname(server.dataDir), "demo");
   const session = await Session.open(await resolveTarget({ url }, {}));
   try {
     say(`making ${TABLE.name} with ${rows.toLocaleString("en-US")} rows ...`);
+    // One long statement, which only the server's end can interrupt.
+    const stop = () => void server.stop();
+    signal.addEventListener("abort", stop);
     await createOrders(session, { ...TABLE, rows, months: 24 });
+    signal.removeEventListener("abort", stop);
+    signal.throwIfAborted();
     say("starting the application: 4 clients, about 500 statements a second");
     const writer = await startWriter({
       url,
@@ -80,7 +92,7 @@ async function onServer(
       seed: Date.now() % 100_000,
     });
     try {
-      return await migrate({ url, dir, writer, session, options, signal });
+      return await migrate({ url, dir, writer, session, options, signal, lastSwap: null });
     } finally {
       await writer.stop();
     }
@@ -96,6 +108,8 @@ interface Scene {
   session: Session;
   options: DemoOptions;
   signal: AbortSignal;
+  /** The newest swap of names, as the migration told it. */
+  lastSwap: z.infer<typeof Cutover> | null;
 }
 
 async function migrate(scene: Scene): Promise<number> {
@@ -103,7 +117,7 @@ async function migrate(scene: Scene): Promise<number> {
   const { say } = options;
   const how = ["--by", "created_at", "--every", "month", "--yes", "--no-hold"];
   say("\n$ partway run orders --by created_at --every month --yes --no-hold");
-  const first = partway(scene, ["run", "orders", ...how, "--workers", "2", "--batch-blocks", "512"]);
+  const first = partway(scene, ["run", "orders", ...how, "--batch-blocks", batchBlocks(options.rows)]);
   if (options.interrupt) {
     const killed = await first.killAt((e) => e["event"] === "copy" && Number(e["batchesDone"]) > 0);
     say(
@@ -134,6 +148,11 @@ async function migrate(scene: Scene): Promise<number> {
   return ok ? EXIT.done : EXIT.unexpected;
 }
 
+/** About thirty batches (a row takes 130 bytes or so), so that there is a middle of the copy to be killed in. */
+function batchBlocks(rows: number): string {
+  return String(Math.min(8192, Math.max(16, Math.round(rows / 2000))));
+}
+
 function failed(say: (line: string) => void, code: number | null): number {
   say(`\nFAILED: partway ended with exit code ${code}`);
   return EXIT.unexpected;
@@ -154,14 +173,12 @@ Proof ${when} (orders is ${partitioned ? "partitioned" : "not partitioned"})
   ledger equals table   ${result.equal ? "yes" : "NO"}
   lost ${result.lost}, extra ${result.extra}, changed ${result.changed}
   application           ${report.statements} statements, ${report.commits} commits, ${report.errors.length} errors
-  cutover lock held     ${ms(lastSwap?.heldMs)}
+  ${partitioned ? "cutover lock held " : "rollback lock held"}    ${ms(scene.lastSwap?.heldMs)}
   longest writer stall  ${ms(report.longestStallMs)}`);
   for (const line of result.examples) say(`  ${line}`);
   for (const { code, message } of report.errors.slice(0, 5)) say(`  error ${code}: ${message}`);
   return ok;
 }
-
-let lastSwap: z.infer<typeof Cutover> | null = null;
 
 function ms(value: number | undefined): string {
   return value === undefined ? "unknown" : `${Math.round(value)} ms`;
@@ -175,7 +192,7 @@ interface Child {
 
 /** The command line, as a person would start it, in a process of its own; its events come back as NDJSON. */
 function partway(scene: Scene, args: string[]): Child {
-  const { options, url, dir } = scene;
+  const { url, dir } = scene;
   const self = fileURLToPath(new URL("../cli.js", import.meta.url));
   const source = fileURLToPath(new URL("../cli.ts", import.meta.url));
   const fromSource = import.meta.url.endsWith(".ts");
@@ -195,7 +212,7 @@ function partway(scene: Scene, args: string[]): Child {
   if (child.stdout !== null) {
     createInterface({ input: child.stdout }).on("line", (line) => {
       const event = Event.parse(JSON.parse(line));
-      tell(event, options.say);
+      tell(event, scene);
       if (kill?.(event) === true && !killed) {
         killed = true;
         child.kill("SIGKILL");
@@ -206,7 +223,8 @@ function partway(scene: Scene, args: string[]): Child {
     child.once("error", reject);
     child.once("close", (code) => {
       scene.signal.removeEventListener("abort", onSignal);
-      resolve({ code });
+      if (scene.signal.aborted) reject(new Error("interrupted"));
+      else resolve({ code });
     });
   });
   return {
@@ -220,7 +238,8 @@ function partway(scene: Scene, args: string[]): Child {
 }
 
 /** One short line for the events that tell the story. */
-function tell(event: Record<string, unknown>, say: (line: string) => void): void {
+function tell(event: Record<string, unknown>, scene: Scene): void {
+  const { say } = scene.options;
   const text = (name: string) => String(event[name] ?? "");
   switch (event["event"]) {
     case "phase":
@@ -234,8 +253,8 @@ function tell(event: Record<string, unknown>, say: (line: string) => void): void
       say(`  validated ${text("rows")} rows: ${text("result")}`);
       return;
     case "cutover":
-      lastSwap = Cutover.parse(event);
-      say(`  swapped   lock held ${Math.round(lastSwap.heldMs)} ms after ${lastSwap.tries} tries`);
+      scene.lastSwap = Cutover.parse(event);
+      say(`  swapped   lock held ${ms(scene.lastSwap.heldMs)}, tries ${scene.lastSwap.tries}`);
       return;
     case "stopped":
     case "error":
@@ -250,6 +269,7 @@ async function stay(scene: Scene, dir: string, signal: AbortSignal): Promise<voi
   scene.options.say(
     `\nkept until Ctrl-C: psql ${scene.url}\n      partway status --state ${join(dir, "state")} --url ${scene.url}`,
   );
+  if (signal.aborted) return;
   await new Promise<void>((resolve) => {
     const alive = setInterval(() => undefined, 60_000);
     signal.addEventListener("abort", () => {
