@@ -1,5 +1,6 @@
 /** Drain: apply until the change log is short; and keeping the lagging side current while a phase waits. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
 import type { RunEventBody } from "../../state/events.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
@@ -47,6 +48,51 @@ class ApplyMeter {
   }
 }
 
+/** Full batches between two looks at whether the log gets shorter; the next look comes after twice as many. */
+const LOOK_AFTER = 20;
+
+const NEWEST_SQL = (log: string) => /*sql*/ `SELECT coalesce(max(partway_seq), 0)::text AS seq FROM ${log}`;
+
+/** Says when the application fills the log faster than it is applied: the run then has no end of its own. */
+class FallingBehind {
+  readonly #context: DrainContext;
+  readonly #log: string;
+  #batches = 0;
+  #applied = 0;
+  #lookAt = LOOK_AFTER;
+  #newest: number | null = null;
+
+  constructor(context: DrainContext, log: string) {
+    this.#context = context;
+    this.#log = log;
+  }
+
+  async add(session: Session, applied: number): Promise<void> {
+    // Numbers are drawn by rolled-back changes too: a log that shrinks slowly may be called too long, never the reverse.
+    this.#newest ??= await this.#seq(session);
+    this.#applied += applied;
+    this.#batches += 1;
+    if (this.#batches < this.#lookAt) return;
+    const newest = await this.#seq(session);
+    const arrived = newest - this.#newest;
+    if (arrived >= this.#applied) {
+      this.#context.emit({
+        event: "log",
+        level: "warn",
+        message: `rows are changed faster than they can be applied: ${arrived} changes came while ${this.#applied} were applied. Nothing is lost; the run goes on and gets no further until the application writes less`,
+      });
+      this.#lookAt *= 2;
+    }
+    this.#newest = newest;
+    this.#batches = 0;
+    this.#applied = 0;
+  }
+
+  async #seq(session: Session): Promise<number> {
+    return (await session.one(z.object({ seq: z.coerce.number() }), NEWEST_SQL(this.#log))).seq;
+  }
+}
+
 /** A failure that passes when the same transaction is run again. */
 function passes(error: unknown): boolean {
   const state = sqlState(error);
@@ -73,6 +119,7 @@ export async function drain(
   context: DrainContext,
 ): Promise<number> {
   const meter = new ApplyMeter(context, options);
+  const behind = new FallingBehind(context, options.sides.log);
   let total = 0;
   for (;;) {
     context.signal.throwIfAborted();
@@ -81,6 +128,7 @@ export async function drain(
     total += applied;
     await meter.add(session, applied, applied < SHORT_LOG);
     if (applied < SHORT_LOG) return total;
+    await behind.add(session, applied);
   }
 }
 

@@ -12,6 +12,7 @@ import type { Session } from "../pg/session.js";
 import type { Plan } from "../plan/types.js";
 import { oidOf } from "./leaves.js";
 import { sidesOf } from "./pairs.js";
+import { mustReadStored } from "./store.js";
 
 export interface ResetContext {
   plan: Plan;
@@ -34,12 +35,15 @@ export function resetSql(plan: Plan, withLog: boolean): string[] {
 
 /** Discards shadow and ledger, and throws `copy-restart`: the machine goes back to the shadow phase. */
 export async function restartCopy(session: Session, context: ResetContext, reason: string): Promise<never> {
-  await context.lease.tx(session, async () => {
+  const restarts = await context.lease.tx(session, async () => {
     // A shadow dropped by hand before capture stood: there is no log yet.
     const withLog = (await oidOf(session, sidesOf(context.plan, "forward").log)) !== null;
     for (const sql of resetSql(context.plan, withLog)) await session.query(sql);
+    return (await mustReadStored(session, context.plan.id)).generation - 1;
   });
-  context.emit({ event: "copy-restarted", reason });
+  // An application that truncates often keeps a copy from ever ending: the count says so.
+  const counted = restarts === 1 ? reason : `${reason} (restart ${restarts} of this migration)`;
+  context.emit({ event: "copy-restarted", reason: counted });
   throw new PartwayError("copy-restart", {
     what: `the copy starts again: ${reason}`,
     state: "Nothing is lost: the source has every row, and changes are still captured.",

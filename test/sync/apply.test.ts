@@ -243,6 +243,22 @@ test("a foreign row in the way would be overwritten, or tried for ever", async (
   expect((await seqs()).length).toBe(2);
 });
 
+test("an application faster than the applier would keep the run going without a word, or for ever", async () => {
+  // Each batch of 5,000 meets 5,000 new changes, for as long as the run has not said so; then the application rests.
+  const fill = `INSERT INTO ${m.sides().log} (id, created_at) SELECT -n, '2025-03-03 00:00+00' FROM generate_series(1, 5000) AS n`;
+  await app.query(fill);
+  m.before(
+    /^SELECT l\.partway_seq/,
+    async () => {
+      if (m.seen("log").length === 0) await app.query(fill);
+    },
+    1000,
+  );
+  await catchUp(applier, context);
+  expect(m.seen("log")).toMatchObject([{ level: "warn", message: expect.stringMatching(/changed faster/) }]);
+  expect(await seqs()).toEqual([]);
+});
+
 test("a TRUNCATE among the changes would be applied in a guessed order", async () => {
   await app.query("UPDATE public.orders SET note = 'x' WHERE id = 5");
   await app.query("TRUNCATE public.orders");
