@@ -41,12 +41,24 @@ export interface LockRequest {
 
 export const LOCK_SQL = {
   deadlockTimeout: /*sql*/ `SELECT (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::int::text AS ms`,
+  /** A prepared transaction has no backend (pid 0) and stays until somebody ends it by name. */
   blockers: /*sql*/ `
-    SELECT a.pid::text AS pid, coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::text AS age,
-           coalesce(left(regexp_replace(a.query, '\\s+', ' ', 'g'), 200), '(hidden: needs pg_read_all_stats)') AS query,
-           coalesce(a.application_name, '') AS application
-      FROM unnest(pg_blocking_pids($1::int)) AS b(pid) JOIN pg_stat_activity a ON a.pid = b.pid
-     ORDER BY a.xact_start`,
+    SELECT pid, age, query, application FROM (
+      SELECT a.pid::text AS pid, coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::text AS age,
+             coalesce(left(regexp_replace(a.query, '\\s+', ' ', 'g'), 200), '(hidden: needs pg_read_all_stats)') AS query,
+             coalesce(a.application_name, '') AS application, a.xact_start AS began
+        FROM unnest(pg_blocking_pids($1::int)) AS b(pid) JOIN pg_stat_activity a ON a.pid = b.pid
+      UNION ALL
+      SELECT '0', extract(epoch FROM clock_timestamp() - p.prepared)::text,
+             format('COMMIT PREPARED %L or ROLLBACK PREPARED %L ends it', p.gid, p.gid), 'prepared transaction', p.prepared
+        FROM pg_prepared_xacts p
+       WHERE 0 = ANY (pg_blocking_pids($1::int)) AND EXISTS (
+             SELECT FROM pg_locks own
+               JOIN pg_locks held ON held.pid IS NULL AND held.virtualtransaction = own.virtualtransaction
+               JOIN pg_locks wanted ON (held.database, held.relation) = (wanted.database, wanted.relation)
+              WHERE own.pid IS NULL AND own.transactionid = p.transaction
+                AND wanted.pid = $1::int AND NOT wanted.granted)) AS x
+     ORDER BY began`,
   /** Longest time anybody but `$2` has waited for a lock on one of the tables `$1`. pg_locks.waitstart: PostgreSQL 14. */
   longestWait: /*sql*/ `
     SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)) * 1000, 0)::text AS ms

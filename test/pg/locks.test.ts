@@ -72,6 +72,22 @@ test("a long reader would make the run wait for ever, or be ended, or stay unnam
   expect((await other.query("SELECT 1")).count).toBe(1);
 });
 
+test("a prepared transaction that nobody has ended would be in the way without a name", async () => {
+  await other.begin();
+  await other.query("UPDATE public.live SET id = 2");
+  await other.query(`PREPARE TRANSACTION 'left ''over'`);
+  await locker.begin();
+  // The timeout is long enough that the observer looks while the lock is waited for.
+  await expect(acquire({ tries: 1, timeoutMs: 1000, timeoutMaxMs: 1000 })).rejects.toMatchObject({
+    kind: "lock-busy",
+    message: expect.stringMatching(
+      /pid 0 \(prepared transaction, open [0-9.]+ s\): COMMIT PREPARED 'left ''over' or ROLLBACK PREPARED/,
+    ),
+  });
+  await locker.rollback();
+  await other.query(`ROLLBACK PREPARED 'left ''over'`);
+});
+
 test("the timeout would grow without a bound and writers stall with it", async () => {
   await other.begin();
   await other.query("SELECT id FROM public.live");
