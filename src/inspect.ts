@@ -5,11 +5,14 @@ import type { Journal } from "../state/journal.js";
 import type { MigrationRecord } from "../state/journal-rows.js";
 import { emptyView, type RunView } from "../state/view.js";
 import { type ConnectOptions, type StateOptions, targetOf, withSession } from "./api.js";
+import { parseSettings } from "./config/request.js";
 import { drivenElsewhere } from "./engine/other-process.js";
 import { openJournal, pickMigration } from "./engine/state-dir.js";
 import { positionOf, readPlan } from "./engine/stored-plan.js";
 import { messageOf } from "./errors.js";
+import { steppingAside, waiterBehind } from "./pg/aside.js";
 import { Session } from "./pg/session.js";
+import type { Target } from "./pg/target.js";
 import { different, findDifferences } from "./phases/validate.js";
 import type { Plan } from "./plan/types.js";
 import { backlog } from "./sync/apply.js";
@@ -178,11 +181,51 @@ export async function verify(
     const after = (await nameHolder(session, plan, stored.shadowOid)) === "new";
     return { direction: after ? ("reverse" as const) : ("forward" as const), partitionedOid };
   });
-  const open = () => Session.open(target);
-  const gate = () => Promise.resolve();
   const workers = options.workers ?? 2;
-  const comparison = await compareSides({ plan, direction, partitionedOid, workers, open, gate });
-  if (comparison.equal) return comparison;
-  const { named } = await findDifferences(plan, comparison, partitionedOid, open);
-  throw different(plan, comparison, named);
+  return steppingAsideAlone(target, `partway verify ${plan.id}`, async (open, gate) => {
+    const comparison = await compareSides({ plan, direction, partitionedOid, workers, open, gate });
+    if (comparison.equal) return comparison;
+    const { named } = await findDifferences(plan, comparison, partitionedOid, open);
+    throw different(plan, comparison, named);
+  });
+}
+
+/** Steps aside without an engine: nobody waits behind `partway verify` for longer than behind a run. */
+async function steppingAsideAlone<T>(
+  target: Target,
+  command: string,
+  work: (open: () => Promise<Session>, gate: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const opened = new Set<Session>();
+  return withSession(target, (observer) => {
+    const pids = () => [...opened].map((session) => session.pid);
+    const aside = {
+      what: "verify",
+      next: command,
+      afterMs: parseSettings({}).lockTimeoutMs,
+      signal: new AbortController().signal,
+      waiter: (ms: number) => waiterBehind(observer, pids(), ms),
+      cancel: async () => {
+        await observer.query("SELECT pg_cancel_backend(p) FROM unnest($1::int[]) AS p", [
+          `{${pids().join(",")}}`,
+        ]);
+      },
+      close: async () => {
+        await Promise.all([...opened].map((session) => session.end()));
+        opened.clear();
+      },
+      warn: (message: string) => process.emitWarning(message),
+      trouble: (error: unknown) => process.emitWarning(messageOf(error)),
+    };
+    return steppingAside(aside, (signal) =>
+      work(
+        async () => {
+          const session = await Session.open(target);
+          opened.add(session);
+          return session;
+        },
+        async () => signal.throwIfAborted(),
+      ),
+    );
+  });
 }

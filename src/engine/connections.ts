@@ -4,6 +4,7 @@
  * the database says.
  */
 import { PartwayError } from "../errors.js";
+import { type Waiter, waiterBehind } from "../pg/aside.js";
 import { type Lease, takeLease } from "../pg/lease.js";
 import { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
@@ -57,6 +58,14 @@ export class Connections {
     const session = await Session.open(this.#target);
     this.#open.add(session);
     return session;
+  }
+
+  /** Who waits behind the phase's sessions for longer than `afterMs`. The helper looks; it is opened again when lost. */
+  async waiter(afterMs: number): Promise<Waiter | null> {
+    if (this.#open.size === 0) return null;
+    if (this.#helper?.lost !== false) this.#helper = await Session.open(this.#target);
+    const pids = [...this.#open].map((session) => session.pid);
+    return waiterBehind(this.#helper, pids, afterMs);
   }
 
   /** Ends whatever the phase's sessions are doing: Partway's own backends only. */

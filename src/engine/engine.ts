@@ -13,6 +13,7 @@ import type { Journal, Owner } from "../../state/journal.js";
 import { type MachineContext, type MachineEvent, partwayMachine, type Working } from "../../state/machine.js";
 import { emptyView, type ViewSource } from "../../state/view.js";
 import { asPartwayError, EXIT, messageOf, PartwayError } from "../errors.js";
+import { steppingAside } from "../pg/aside.js";
 import { ConnectionLost } from "../pg/session.js";
 import { describeTarget, type Target } from "../pg/target.js";
 import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
@@ -241,7 +242,7 @@ export class Engine {
       };
       stopped.addEventListener("abort", cancel, { once: true });
       try {
-        await runEffect(state, this.#context(stopped), { hold: this.#o.hold });
+        await this.#steppingAside(state, stopped);
         report("done", performance.now() - started);
         return;
       } catch (error) {
@@ -257,6 +258,23 @@ export class Engine {
         await this.#connections.closePhase();
       }
     }
+  }
+
+  /** The effect, done again when it had to make way for a session that waited behind it. */
+  #steppingAside(state: Working, stopped: AbortSignal): Promise<void> {
+    const { plan, settings, log, hold } = this.#o;
+    const aside = {
+      what: state,
+      next: `partway resume ${plan.id}`,
+      afterMs: settings.lockTimeoutMs,
+      signal: stopped,
+      waiter: (ms: number) => this.#connections.waiter(ms),
+      cancel: () => this.#connections.cancelPhase(),
+      close: () => this.#connections.closePhase(),
+      warn: (message: string) => this.#emit({ event: "log", level: "warn", message }),
+      trouble: (error: unknown) => log.warn({ error: messageOf(error) }, "who waits behind"),
+    };
+    return steppingAside(aside, (signal) => runEffect(state, this.#context(signal), { hold }));
   }
 
   async #reconnect(error: ConnectionLost, wait: number, stopped: AbortSignal): Promise<void> {
