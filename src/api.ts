@@ -225,7 +225,8 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   const stored = await withSession(target, async (session) => {
     const found = await readStored(session, made.id);
     if (found !== null || record.state !== "backup") return found;
-    // The process died between its journal and its row in the database.
+    // The process died between its journal and its row in the database; another database gets no row.
+    if (!(await endedHere(session, made, "backup"))) return null;
     await makeStored(session, made);
     return readStored(session, made.id);
   });

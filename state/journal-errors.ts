@@ -100,6 +100,26 @@ export function openProblem(file: string, mode: JournalMode, error: unknown): Pa
   );
 }
 
+/** Another process has claimed the migration since this one did. The words are the lease's (src/pg/lease.ts). */
+export function takenOver(id: string, owner: { pid: number; host: string } | null): PartwayError {
+  const by = owner === null ? "" : ` (process ${owner.pid} on ${owner.host})`;
+  return new PartwayError("fenced", {
+    what: `another Partway process has taken over migration ${id}${by}`,
+    state: "This process wrote nothing since; the other one goes on.",
+    next: `partway status ${id}`,
+  });
+}
+
+/** The file under the journal's name is gone, or another one, in the middle of a run. */
+export function replaced(file: string, label: string): PartwayError {
+  return new PartwayError("unexpected", {
+    what: `the journal ${file} was deleted or replaced while this process was using it (${label})`,
+    state:
+      "The run has stopped: what it recorded since then is lost, but the database still holds what is needed to go on.",
+    next: "If no journal is there (move a -wal and -shm file of it out of the way too), run `partway recover`, which rebuilds it from the database; then `partway resume` continues.",
+  });
+}
+
 /** Any error met while reading a journal that opened well; `where` names the statement or row. */
 export function readProblem(file: string, where: string, error: unknown): unknown {
   if (codeOf(error).startsWith("SQLITE_")) return openProblem(file, "read", error);

@@ -117,6 +117,12 @@ function isRagged(db: Database.Database, file: string): boolean {
   return sizeOf(file) % pageSize !== 0 && sizeOf(`${file}-wal`) === 0;
 }
 
+/** Tells one file from another under the same name; null when there is none. */
+export function fileId(file: string): string | null {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found === undefined ? null : `${found.dev}:${found.ino}`;
+}
+
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -42,7 +42,11 @@ export const SQL = {
   pendingCommands: /*sql*/ `SELECT id, name FROM command WHERE migration = @id AND taken = 0 ORDER BY id`,
   takePending: /*sql*/ `UPDATE command SET taken = 1 WHERE migration = @id AND taken = 0`,
   answerCommand: /*sql*/ `
-    UPDATE command SET taken = 1, ok = @ok, message = @message, answered_at = @at WHERE id = @rowid`,
+    UPDATE command SET taken = 1, ok = @ok, message = @message, answered_at = @at
+     WHERE id = @rowid AND answered_at IS NULL`,
+  withdrawCommand: /*sql*/ `
+    UPDATE command SET taken = 1, ok = 0, message = 'withdrawn: it was not answered in time', answered_at = @at
+     WHERE id = @rowid AND taken = 0`,
   expireCommands: /*sql*/ `
     UPDATE command SET taken = 1, ok = 0, message = @message, answered_at = @at
      WHERE migration = @id AND answered_at IS NULL`,

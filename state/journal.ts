@@ -6,13 +6,20 @@
  * `at` is always ISO 8601. Methods throw PartwayError, naming the file: bad-input when the file is not what it should
  * be, unexpected when a write fails.
  */
-import type { Database } from "better-sqlite3";
+import type { Database, RunResult } from "better-sqlite3";
 import type { z } from "zod";
 import { PartwayError } from "../src/errors.js";
 import type { Command, Outcome, RunEvent } from "./events.js";
-import { type JournalMode, readProblem, writeProblem } from "./journal-errors.js";
+import {
+  type JournalMode,
+  openProblem,
+  readProblem,
+  replaced,
+  takenOver,
+  writeProblem,
+} from "./journal-errors.js";
 import { NOISY, parseEvent } from "./journal-events.js";
-import { journalPath, openDatabase } from "./journal-open.js";
+import { fileId, journalPath, openDatabase } from "./journal-open.js";
 import { isSameOwner, mayTakeOver } from "./journal-owner.js";
 import * as rows from "./journal-rows.js";
 import { redact, redactedJson, secretFreeJson } from "./journal-secrets.js";
@@ -40,12 +47,17 @@ export class Journal {
   readonly file: string;
   readonly #db: Database;
   readonly #onWrite: WriteHook | null;
+  /** Which file it is, whatever stands under its name later. */
+  readonly #fileId: string | null;
+  /** The migrations claimed through this object, and as whom. */
+  readonly #claims = new Map<string, rows.Owner>();
   #writes = 0;
 
   private constructor(file: string, db: Database, onWrite: WriteHook | null) {
     this.file = file;
     this.#db = db;
     this.#onWrite = onWrite;
+    this.#fileId = fileId(file);
   }
 
   /**
@@ -72,7 +84,7 @@ export class Journal {
     const plan = secretFreeJson("plan", m.plan);
     const settings = secretFreeJson("settings", m.settings);
     secretFreeJson("server", m.server);
-    this.#write("create", () => {
+    const enter = () => {
       if (this.#get("migration", { id: m.id }) !== undefined)
         throw new PartwayError("bad-input", {
           what: `migration ${m.id} is already in the journal ${this.file}`,
@@ -90,7 +102,9 @@ export class Journal {
         settings,
         snapshot: redactedJson(m.snapshot),
       });
-    });
+    };
+    // Nothing has begun: what cannot be entered is bad input, not a run that could be resumed.
+    this.#write("create", enter, { problem: (error) => openProblem(this.file, "write", error) });
   }
 
   /** One migration, or null. */
@@ -114,10 +128,11 @@ export class Journal {
     at: string;
   }): void {
     const { migration, from, to, event, outcome, at } = row;
-    this.#write("transition", () => {
+    const move = () => {
       this.#run("addTransition", { migration, from, to, event, outcome, at });
       this.#run("moveMigration", { migration, to, outcome, at, snapshot: redactedJson(row.snapshot) });
-    });
+    };
+    this.#write("transition", move, { driver: migration });
   }
 
   /** Transitions of a migration, oldest first. */
@@ -146,6 +161,7 @@ export class Journal {
         return { claimed: false, owner: found.owner };
       if (found.owner === null || !isSameOwner(found.owner, owner))
         this.#run("setOwner", { id, ...pick(owner) });
+      this.#claims.set(id, pick(owner));
       return { claimed: true };
     });
   }
@@ -153,12 +169,25 @@ export class Journal {
   /** Gives the migration up. Does nothing when `owner` no longer drives it. */
   release(id: string, owner: rows.Owner): void {
     this.#write("release", () => this.#run("releaseOwner", { id, ...pick(owner) }));
+    this.#claims.delete(id);
+  }
+
+  /**
+   * Errors: `fenced` when this object has claimed the migration and another process has claimed it since. Its own
+   * position must stand, so a process that wakes up after a takeover records nothing more.
+   */
+  #assertDrives(id: string): void {
+    const claim = this.#claims.get(id);
+    if (claim === undefined) return;
+    const owner = this.migration(id)?.owner ?? null;
+    if (owner === null || !isSameOwner(owner, claim)) throw takenOver(id, owner);
   }
 
   /** Records a committed batch; again for the same batch replaces its row. */
   batch(id: string, row: rows.BatchRecord): void {
     const { generation, batch, rows: count, ms, at } = row;
-    this.#write("batch", () => this.#run("addBatch", { id, generation, batch, rows: count, ms, at }));
+    const add = () => this.#run("addBatch", { id, generation, batch, rows: count, ms, at });
+    this.#write("batch", add, { driver: id });
   }
 
   batches(id: string, generation: number): rows.BatchRecord[] {
@@ -168,7 +197,7 @@ export class Journal {
   /** Records a built index; a rebuilt one replaces its row. */
   indexBuilt(id: string, row: rows.IndexBuildRecord): void {
     const { leaf, index, ms, at } = row;
-    this.#write("indexBuilt", () => this.#run("addIndexBuild", { id, leaf, index, ms, at }));
+    this.#write("indexBuilt", () => this.#run("addIndexBuild", { id, leaf, index, ms, at }), { driver: id });
   }
 
   indexBuilds(id: string): rows.IndexBuildRecord[] {
@@ -177,9 +206,9 @@ export class Journal {
 
   validation(id: string, row: rows.ValidationRecord): void {
     const { direction, result, rows: count, sourceHash, shadowHash, ms, at } = row;
-    this.#write("validation", () =>
-      this.#run("addValidation", { id, direction, result, rows: count, sourceHash, shadowHash, ms, at }),
-    );
+    const add = () =>
+      this.#run("addValidation", { id, direction, result, rows: count, sourceHash, shadowHash, ms, at });
+    this.#write("validation", add, { driver: id });
   }
 
   validations(id: string): rows.ValidationRecord[] {
@@ -188,9 +217,8 @@ export class Journal {
 
   cutover(id: string, row: rows.CutoverRecord): void {
     const { direction, tries, waitedMs, heldMs, longestStallMs, at } = row;
-    this.#write("cutover", () =>
-      this.#run("addCutover", { id, direction, tries, waitedMs, heldMs, longestStallMs, at }),
-    );
+    const add = () => this.#run("addCutover", { id, direction, tries, waitedMs, heldMs, longestStallMs, at });
+    this.#write("cutover", add, { driver: id });
   }
 
   cutovers(id: string): rows.CutoverRecord[] {
@@ -199,7 +227,7 @@ export class Journal {
 
   measurement(id: string, row: rows.MeasurementRecord): void {
     const { name, value, at } = row;
-    this.#write("measurement", () => this.#run("addMeasurement", { id, name, value, at }));
+    this.#write("measurement", () => this.#run("addMeasurement", { id, name, value, at }), { driver: id });
   }
 
   measurements(id: string, name: string): rows.MeasurementRecord[] {
@@ -209,10 +237,11 @@ export class Journal {
   /** Keeps an event. Of the noisy kinds only the newest is kept, so that the file stays small over a long run. */
   event(e: RunEvent): void {
     const { migration, event: kind } = e;
-    this.#write("event", () => {
+    const add = () => {
       if (NOISY.has(kind)) this.#run("dropEventsOfKind", { migration, kind });
       this.#run("addEvent", { migration, kind, body: redactedJson(e) });
-    });
+    };
+    this.#write("event", add, { driver: migration });
   }
 
   /** Events after `sinceRowid`, oldest first. A rowid is never used twice, so the last one seen is a safe bookmark. */
@@ -225,19 +254,31 @@ export class Journal {
 
   /** Asks the process that drives the migration for something; gives the rowid to look for the answer under. */
   command(id: string, name: Command, at: string): number {
-    return this.#write("command", () =>
-      this.#run("addCommand", { id, name: rows.CommandSchema.parse(name), at }),
-    );
+    const add = () => this.#run("addCommand", { id, name: rows.CommandSchema.parse(name), at });
+    return Number(this.#write("command", add).lastInsertRowid);
   }
 
-  /** The pending commands, oldest first; each is given out once. Cheap when there are none: it then only reads. */
+  /**
+   * The pending commands, oldest first; each is given out once. Cheap when there are none: it then only reads.
+   * Errors: `fenced` when another process has claimed the migration; the commands are for that one.
+   */
   takeCommands(id: string): rows.CommandRecord[] {
+    this.#assertDrives(id);
     if (this.#get("pendingCommands", { id }) === undefined) return [];
-    return this.#write("takeCommands", () => {
+    const take = () => {
       const pending = this.#all(rows.CommandRow, "pendingCommands", { id });
       this.#run("takePending", { id });
       return pending;
-    });
+    };
+    return this.#write("takeCommands", take, { driver: id });
+  }
+
+  /**
+   * Takes back a command that nobody has taken yet, so that a process which wakes up later does not carry it out.
+   * False: it has been taken, and may be carried out.
+   */
+  withdraw(rowid: number, at: string): boolean {
+    return this.#write("withdraw", () => this.#run("withdrawCommand", { rowid, at }).changes > 0);
   }
 
   answer(rowid: number, ok: boolean, message: string, at: string): void {
@@ -256,7 +297,8 @@ export class Journal {
    * that has just claimed the migration, so that yesterday's `rollback` is not carried out today.
    */
   expireCommands(id: string, message: string, at: string): void {
-    this.#write("expireCommands", () => this.#run("expireCommands", { id, message: redact(message), at }));
+    const expire = () => this.#run("expireCommands", { id, message: redact(message), at });
+    this.#write("expireCommands", expire, { driver: id });
   }
 
   /** Closes the file. May be called twice. */
@@ -264,9 +306,18 @@ export class Journal {
     this.#db.close();
   }
 
-  /** The one way to write: an IMMEDIATE transaction (which waits for another process's write), counted and announced. */
-  #write<T>(label: string, work: () => T): T {
+  /**
+   * The one way to write: an IMMEDIATE transaction (which waits for another process's write), counted and announced.
+   * `driver`: written as the process that drives this migration, if this object has claimed it.
+   */
+  #write<T>(
+    label: string,
+    work: () => T,
+    { driver, problem }: { driver?: string; problem?: (error: unknown) => PartwayError } = {},
+  ): T {
     if (this.#db.readonly) throw new Error(`the journal ${this.file} was opened for reading: ${label}`);
+    // SQLite would go on writing into the file that has no name any more, and nobody would ever read it.
+    if (fileId(this.file) !== this.#fileId) throw replaced(this.file, label);
     this.#writes += 1;
     const n = this.#writes;
     this.#onWrite?.({ n, label, point: "before" });
@@ -274,21 +325,22 @@ export class Journal {
     try {
       result = this.#db
         .transaction(() => {
+          if (driver !== undefined) this.#assertDrives(driver);
           const value = work();
           this.#onWrite?.({ n, label, point: "inside" });
           return value;
         })
         .immediate();
     } catch (error) {
-      throw writeProblem(this.file, label, error);
+      throw problem?.(error) ?? writeProblem(this.file, label, error);
     }
     this.#onWrite?.({ n, label, point: "after" });
     return result;
   }
 
-  /** Runs a statement and gives the rowid of the row it inserted. Only inside `#write`. */
-  #run(name: Name, params: Params): number {
-    return Number(this.#db.prepare<[Params]>(SQL[name]).run(params).lastInsertRowid);
+  /** Runs a statement. Only inside `#write`. */
+  #run(name: Name, params: Params): RunResult {
+    return this.#db.prepare<[Params]>(SQL[name]).run(params);
   }
 
   #get(name: Name, params: Params): unknown {

@@ -8,6 +8,7 @@ import { type Waiter, waiterBehind } from "../pg/aside.js";
 import { type Lease, takeLease } from "../pg/lease.js";
 import { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
+import { readStored, type StorePhase } from "../sync/store.js";
 
 export class Connections {
   readonly #target: Target;
@@ -44,9 +45,19 @@ export class Connections {
     this.#reached = BigInt(this.#lease.epoch);
   }
 
+  /** The next phase by the database, read under the lease; null when it has no row. */
+  async storedPhase(): Promise<StorePhase | null> {
+    if (this.#holder === null) throw this.#notHeld();
+    return (await readStored(this.#holder, this.#migration))?.phase ?? null;
+  }
+
   get lease(): Lease {
     if (this.#lease !== null) return this.#lease;
-    throw new PartwayError("unexpected", {
+    throw this.#notHeld();
+  }
+
+  #notHeld(): PartwayError {
+    return new PartwayError("unexpected", {
       what: "the lease is not held",
       state: "Nothing was written.",
       next: `partway resume ${this.#migration}`,
@@ -72,6 +83,8 @@ export class Connections {
   async cancelPhase(): Promise<void> {
     for (const session of this.#open) {
       if (this.#helper?.lost !== false) return;
+      // Its pid may be somebody else's by now.
+      if (session.lost) continue;
       await this.#helper.query("SELECT pg_cancel_backend($1::int)", [session.pid]);
     }
   }

@@ -14,7 +14,8 @@ import { validate } from "../phases/validate.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { catchUp, followForward } from "../sync/catchup.js";
 import { removeStore } from "../sync/remove.js";
-import { readStored, type StorePhase } from "../sync/store.js";
+import { readStored, STORE_SQL } from "../sync/store.js";
+import { AFTER_CUTOVER } from "./reconcile.js";
 
 /** The phases in order: the procedure of DESIGN 2. */
 export const PHASE_ORDER: readonly Phase[] = [backup, shadow, copy, index, validate, cutover, retain, drop];
@@ -38,8 +39,6 @@ async function ready(context: PhaseContext, options: EffectOptions): Promise<voi
   context.signal.throwIfAborted();
 }
 
-const AFTER_CUTOVER: readonly StorePhase[] = ["retain", "rolled-back", "drop"];
-
 /** Undo before cutover: each phase takes away what it made, last first; then the rows and the schema. */
 async function abort(context: PhaseContext): Promise<void> {
   const { plan } = context;
@@ -52,6 +51,10 @@ async function abort(context: PhaseContext): Promise<void> {
       `partway rollback ${plan.id} goes back to the old table.`,
     );
   }
+  if (stored !== null)
+    await context.lease.tx(session, async () => {
+      await session.query(STORE_SQL.setPhase, [plan.id, "abort"]);
+    });
   for (const phase of [...PHASE_ORDER.slice(0, PHASE_ORDER.indexOf(cutover))].reverse())
     await phase.undo(context);
   await removeStore(context, session);

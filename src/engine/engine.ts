@@ -20,7 +20,8 @@ import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
-import { cannot, closing, eventOf, type Intent } from "./intent.js";
+import { cannot, closing, eventOf, goneMeanwhile, type Intent } from "./intent.js";
+import { reconcile } from "./reconcile.js";
 
 export interface EngineOptions {
   plan: Plan;
@@ -57,9 +58,13 @@ export class Engine {
   readonly #listeners = new Set<(event: RunEvent) => void>();
   /** What happened before anybody listened, the first hundred events; the first listener gets them. */
   #unheard: RunEvent[] = [];
+  readonly #machine: PartwayMachine;
+  /** The machine's context before anything runs. */
+  readonly #idle: MachineContext;
   readonly #actor: Actor<PartwayMachine>;
   #lastState = "halted";
   #fault: PartwayError | null = null;
+  #isBroken = false;
   #effect: Promise<void> = Promise.resolve();
   #resumeGate: (() => void) | null = null;
   #gate: Promise<void> = Promise.resolve();
@@ -98,6 +103,7 @@ export class Engine {
         this.#fault = this.#explain(error);
       },
     });
+    this.#machine = machine;
     const context: MachineContext = {
       from: options.from ?? "backup",
       paused: false,
@@ -105,6 +111,7 @@ export class Engine {
       until: options.until,
       halt: null,
     };
+    this.#idle = context;
     this.#actor = createActor(machine, {
       input: { hold: options.hold, until: options.until },
       // Every run begins halted: what the database says decides where it goes on, before any effect starts.
@@ -131,32 +138,48 @@ export class Engine {
   /** Takes journal and lease and goes on. Errors: `refused` when another process runs this migration. */
   async start(): Promise<void> {
     const { journal, plan, takeover, intent } = this.#o;
-    const claim = journal.claim(plan.id, this.#owner, takeover ? { force: true } : {});
-    if (!claim.claimed) {
-      throw new PartwayError("refused", {
-        what: `migration ${plan.id} is being run by process ${claim.owner.pid} on ${claim.owner.host}, since ${claim.owner.startedAt}`,
-        state: "Nothing was touched; the other process goes on.",
-        next: `partway status ${plan.id}; if that process is dead or stopped: partway resume ${plan.id} --takeover`,
-      });
-    }
-    // Asked before the lease is taken: what is refused leaves no trace, neither in the database nor as an outcome.
-    const halted = this.#actor.getSnapshot();
-    const event = eventOf(intent, halted.context.from);
-    if (!halted.can(event)) {
-      journal.release(plan.id, this.#owner);
-      throw cannot(plan, intent, halted.context.from);
-    }
-    journal.expireCommands(plan.id, "the process it was meant for has ended", new Date().toISOString());
+    // With --takeover the lease comes first: a takeover that fails must leave the other process its journal.
+    if (!takeover) this.#claim(false);
+    let event: MachineEvent;
     try {
+      // Asked before the lease is taken: what is refused leaves no trace, neither in the database nor as an outcome.
+      this.#eventOf(this.#lastFrom());
       await this.#connections.take(takeover);
+      if (takeover) this.#claim(true);
+      // Under the lease nobody moves it any more: the other process may have, after the caller looked.
+      const to = reconcile(this.#lastFrom(), await this.#connections.storedPhase(), intent);
+      if (to === "ended" || to === "unknown") throw goneMeanwhile(plan);
+      event = this.#eventOf(to);
+      journal.expireCommands(plan.id, "the process it was meant for has ended", new Date().toISOString());
+      this.#actor.start();
+      this.#actor.send({ type: "RECONCILE", to });
     } catch (error) {
       journal.release(plan.id, this.#owner);
       await this.#connections.close();
       throw error;
     }
-    this.#actor.start();
     this.#pollCommands();
     this.#actor.send(event);
+  }
+
+  #claim(force: boolean): void {
+    const { journal, plan } = this.#o;
+    const claim = journal.claim(plan.id, this.#owner, { force });
+    if (claim.claimed) return;
+    throw new PartwayError("refused", {
+      what: `migration ${plan.id} is being run by process ${claim.owner.pid} on ${claim.owner.host}, since ${claim.owner.startedAt}`,
+      state: "Nothing was touched; the other process goes on.",
+      next: `partway status ${plan.id}; if that process is dead or stopped: partway resume ${plan.id} --takeover`,
+    });
+  }
+
+  /** The event that carries out the intent of a run halted before `from`. Errors: bad-input when there is none. */
+  #eventOf(from: Working): MachineEvent {
+    const { plan, intent } = this.#o;
+    const event = eventOf(intent, from);
+    const snapshot = this.#machine.resolveState({ value: "halted", context: { ...this.#idle, from } });
+    if (!snapshot.can(event)) throw cannot(plan, intent, from);
+    return event;
   }
 
   /** Asks something of the run, as a key or another terminal does. Returns why not, or null when it was taken. */
@@ -178,6 +201,11 @@ export class Engine {
   #emit(body: RunEventBody): void {
     const event: RunEvent = { at: new Date().toISOString(), migration: this.#o.plan.id, ...body };
     this.#o.journal.event(event);
+    this.#tell(event);
+  }
+
+  /** Everybody but the journal. */
+  #tell(event: RunEvent): void {
     this.#o.log.info(event, event.event);
     this.#store.push(event);
     if (this.#listeners.size === 0 && this.#unheard.length < 100) this.#unheard.push(event);
@@ -366,14 +394,22 @@ export class Engine {
     ending.catch((error: unknown) => this.#broken(error));
   }
 
-  /** The journal cannot be written: stop at once. The database has what is needed; the run can be resumed. */
+  /**
+   * The journal cannot be written, or is another process's now: stop at once. The database has what is needed; the run
+   * can be resumed. Whoever looks on is told; the journal cannot be.
+   */
   async #broken(error: unknown): Promise<void> {
+    if (this.#isBroken) return;
+    this.#isBroken = true;
     clearInterval(this.#commandTimer);
     this.#actor.stop();
     await this.#effect.catch(() => undefined);
     await this.#connections.close();
     const known = this.#explain(error);
     this.#o.log.error({ stack: known.stack }, "the run broke off");
+    const { kind, message: what, state, next, exitCode } = known;
+    const at = new Date().toISOString();
+    this.#tell({ at, migration: this.#o.plan.id, event: "stopped", kind, what, state, next, exitCode });
     this.#finish({ migration: this.#o.plan.id, outcome: "failed", exitCode: known.exitCode, error: known });
   }
 

@@ -1,7 +1,7 @@
 /** What a command wants of a halted migration, whether it can be had, and what is said at the end. Pure. */
 import type { Outcome } from "../../state/events.js";
 import type { MachineEvent, Working } from "../../state/machine.js";
-import { badInput, type PartwayError } from "../errors.js";
+import { badInput, PartwayError } from "../errors.js";
 import type { Plan } from "../plan/types.js";
 
 /** What the engine was started for; each is an event sent to a halted machine. */
@@ -34,6 +34,15 @@ export function cannot(plan: Plan, intent: Intent, from: Working): PartwayError 
     `migration ${plan.id} stands at ${from}; ${intent} is not possible there`,
     instead(plan, intent, from),
   );
+}
+
+/** Between this command's first look and its lease another process has ended the migration. */
+export function goneMeanwhile({ id }: Plan): PartwayError {
+  return new PartwayError("refused", {
+    what: `migration ${id} was ended by another process just now`,
+    state: "Nothing was touched.",
+    next: `partway status ${id}`,
+  });
 }
 
 function instead({ id }: Plan, intent: Intent, from: Working): string {

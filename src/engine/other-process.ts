@@ -16,21 +16,26 @@ export function drivenElsewhere(record: MigrationRecord): boolean {
   return !mayTakeOver(record.owner, { pid: process.pid, host: hostname(), startedAt: "" });
 }
 
-/** Asks the driving process to obey and waits for its answer; null when it does not answer within `waitMs`. */
+/**
+ * Asks the driving process to obey and waits for its answer. null: it did not take the command within `waitMs`, and
+ * the command was withdrawn, or it would be carried out when a stopped process goes on, hours later. "taken": it took
+ * the command and has not answered.
+ */
 export async function askDriver(
   state: StateDir,
   id: string,
   command: Command,
   waitMs: number,
-): Promise<{ ok: boolean; message: string } | null> {
+): Promise<{ ok: boolean; message: string } | "taken" | null> {
   const row = state.journal.command(id, command, new Date().toISOString());
-  const until = Date.now() + waitMs;
-  while (Date.now() < until) {
+  const until = performance.now() + waitMs;
+  while (performance.now() < until) {
     const answer = state.journal.commandAnswer(row);
     if (answer !== null) return answer;
     await sleep(200);
   }
-  return null;
+  if (state.journal.withdraw(row, new Date().toISOString())) return null;
+  return state.journal.commandAnswer(row) ?? "taken";
 }
 
 /** `partway cutover` and `partway rollback` while another process runs the migration: that one does it. */
@@ -43,6 +48,12 @@ export async function forwardCommand(
   const answer = await askDriver(state, record.id, intent, 15_000);
   const owner =
     record.owner === null ? "another process" : `process ${record.owner.pid} on ${record.owner.host}`;
+  if (answer === "taken")
+    throw new PartwayError("refused", {
+      what: `${owner} runs ${record.id}, has taken "${intent}" and has not answered`,
+      state: "It may still do it: this command cannot tell.",
+      next: `partway status ${record.id}`,
+    });
   if (answer?.ok === true) {
     const result = {
       migration: record.id,
@@ -59,7 +70,7 @@ export async function forwardCommand(
   throw new PartwayError("refused", {
     what:
       answer === null
-        ? `${owner} runs ${record.id} and did not answer`
+        ? `${owner} runs ${record.id} and did not answer; the wish was withdrawn`
         : `${owner} refuses: ${answer.message}`,
     state: "Nothing was changed by this command.",
     next: `partway status ${record.id}; if that process is stopped: partway ${intent} ${record.id} --takeover`,

@@ -6,6 +6,9 @@ import type { Working } from "../../state/machine.js";
 import type { StorePhase } from "../sync/store.js";
 import type { Intent } from "./intent.js";
 
+/** What the database says once the names were swapped. */
+export const AFTER_CUTOVER: readonly StorePhase[] = ["retain", "rolled-back", "drop"];
+
 const UNDOING: readonly Working[] = ["rollback", "abort", "drop"];
 
 /**
@@ -20,9 +23,9 @@ export function reconcile(
 ): Working | "ended" | "unknown" {
   if (stored === null) {
     if (UNDOING.includes(journal)) return "ended";
-    return journal === "backup" ? "backup" : "unknown";
+    return "unknown";
   }
-  if (journal === "abort" && stored !== "retain") return "abort";
+  if (journal === "abort" && !AFTER_CUTOVER.includes(stored)) return "abort";
   switch (stored) {
     case "shadow":
       return journal === "backup" ? "backup" : "shadow";
@@ -34,6 +37,7 @@ export function reconcile(
       return journal === "cutover" && (intent === "resume" || intent === "cutover") ? "cutover" : "retain";
     case "rolled-back":
       return "rollback";
+    case "abort":
     case "copy":
     case "index":
     case "validate":

@@ -56,9 +56,11 @@ export function pickMigration(journal: Journal, id: string | undefined, endedToo
     if (found !== undefined) return found;
     throw badInput(
       `there is no migration ${id} in ${journal.file}`,
-      all.length === 0
-        ? "partway run starts one."
-        : `partway list shows them: ${all.map((m) => m.id).join(", ")}`,
+      `${
+        all.length === 0
+          ? "partway run starts one."
+          : `partway list shows those there are: ${all.map((m) => m.id).join(", ")}.`
+      } If the database has it and the journal lost it: partway recover ${id}`,
     );
   }
   const open = all.filter((m) => m.outcome === null || !ENDED.has(m.outcome));
@@ -69,7 +71,7 @@ export function pickMigration(journal: Journal, id: string | undefined, endedToo
     if (endedToo && newest !== undefined) return newest;
     throw badInput(
       `no migration in ${journal.file} is open`,
-      "partway list shows what there was; partway run starts one.",
+      "partway list shows what there was; partway run starts one; partway recover finds one that the journal lost.",
     );
   }
   throw badInput(

@@ -26,6 +26,7 @@ export const LEASE_SQL = {
   bump: /*sql*/ `
     UPDATE partway.migration SET epoch = epoch + 1 WHERE id = $1 AND epoch <= coalesce($2::bigint, epoch)
     RETURNING epoch::text AS epoch`,
+  epoch: /*sql*/ `SELECT epoch::text AS epoch FROM partway.migration WHERE id = $1`,
   lock: /*sql*/ `SELECT pg_try_advisory_lock(hashtext('partway'), hashtext($1))::text AS held`,
   unlock: /*sql*/ `SELECT pg_advisory_unlock(hashtext('partway'), hashtext($1))`,
   holder: /*sql*/ `
@@ -109,6 +110,11 @@ export async function takeLease(options: {
   const Held = z.object({ held: z.string() });
   const tryLock = async () => (await session.one(Held, LEASE_SQL.lock, [migration])).held === "true";
   let held = await tryLock();
+  // A zombie is told so at once, also while the other one is at work; it must not wait for its turn.
+  if (!held && atMost !== null) {
+    const now = await session.maybe(Epoch, LEASE_SQL.epoch, [migration]);
+    if (now === null || BigInt(now.epoch) > atMost) throw fenced(migration);
+  }
   if (!held) {
     const holder = await session.maybe(
       z.object({ pid: z.string(), address: z.string(), since: z.string() }),

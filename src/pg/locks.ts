@@ -35,6 +35,8 @@ export interface LockRequest {
   timeoutMs: number;
   timeoutMaxMs: number;
   tries: number;
+  /** Longest silence of this process while it holds the strong locks, ms; then the server ends the session. */
+  silenceMs: number;
   signal: AbortSignal;
   onTry(attempt: LockTry): void;
 }
@@ -105,10 +107,14 @@ export async function acquireLocks(
     const waitedMs = performance.now() - started;
     request.onTry({ purpose, attempt, outcome: "timeout", timeoutMs, waitedMs, blockers });
   };
+  // A process that is stopped, or a laptop that sleeps, must not keep the application out: the server lets go.
+  // Between the tries it holds nobody up but vacuum and its own successor; it sleeps there at most 1.5 times the bound.
+  await setLocal(session, SILENCE, Math.max(30_000, 3 * request.timeoutMaxMs));
   /** One try behind a savepoint: true when all of `locks` are held, false when somebody was in the way. */
   const once = async (locks: string[], timeoutMs: number, statementMs: number): Promise<boolean> => {
     request.signal.throwIfAborted();
     await session.query("SAVEPOINT locks");
+    if (statementMs > 0) await setLocal(session, SILENCE, request.silenceMs);
     await setLocal(session, "lock_timeout", timeoutMs);
     await setLocal(session, "statement_timeout", statementMs);
     blockers = [];
@@ -161,10 +167,12 @@ const BUSY: ReadonlySet<string> = new Set([
   SQLSTATE.deadlockDetected,
 ]);
 
+const SILENCE = "idle_in_transaction_session_timeout";
+
 /** SET LOCAL of a millisecond setting; SET takes no snapshot, so it may come before the locks. */
 export async function setLocal(
   session: Session,
-  setting: "lock_timeout" | "statement_timeout",
+  setting: "lock_timeout" | "statement_timeout" | typeof SILENCE,
   ms: number,
 ): Promise<void> {
   await session.query(`SET LOCAL ${setting} = ${Math.max(0, Math.round(ms))}`);

@@ -198,10 +198,12 @@ function commentsSql(plan: Plan, index: IndexPlan): string[] {
 
 /** Closed leaves are frozen now, so that the application's first hour is not slow; every leaf gets statistics. */
 async function statistics(context: PhaseContext, sessions: Session[], leaves: LeafRow[]): Promise<void> {
+  const { plan, lease } = context;
   await runPool(sessions, leaves, context.gate, async (worker, leaf) => {
+    // VACUUM cannot run in the transaction that checks the epoch; a process taken over sends no more than one.
+    await lease.tx(worker, () => Promise.resolve());
     await worker.query(`VACUUM (FREEZE, ANALYZE) ${leaf.table}`);
   });
-  const { plan } = context;
   await sessions[0]?.query(`ANALYZE ${qualified(plan.names.schema, plan.names.shadow)}`);
 }
 

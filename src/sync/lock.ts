@@ -14,6 +14,9 @@ export interface LockContext {
   emit(event: RunEventBody): void;
 }
 
+/** Longest silence of this process inside a lock that has no hold budget of its own, ms. */
+const SILENCE_MS = 5000;
+
 export interface LockedWork {
   purpose: string;
   calm: LockRequest["calm"];
@@ -37,7 +40,11 @@ export async function inLock(context: LockContext, session: Session, locked: Loc
 }
 
 /** The request for `acquireLocks`, with this run's bounds and its tries reported as events. */
-export function lockRequest(context: LockContext, locked: Omit<LockedWork, "work">): LockRequest {
+export function lockRequest(
+  context: LockContext,
+  locked: Omit<LockedWork, "work">,
+  silenceMs = SILENCE_MS,
+): LockRequest {
   const { settings } = context;
   return {
     purpose: locked.purpose,
@@ -47,6 +54,7 @@ export function lockRequest(context: LockContext, locked: Omit<LockedWork, "work
     timeoutMs: settings.lockTimeoutMs,
     timeoutMaxMs: settings.lockTimeoutMaxMs,
     tries: settings.lockTries,
+    silenceMs,
     signal: context.signal,
     onTry: (attempt) => context.emit({ event: "lock-try", ...attempt }),
   };

@@ -9,7 +9,8 @@ import type { Plan, Refusal } from "../plan/types.js";
 
 /**
  * The next phase to do, as the database knows it: each phase writes its successor when its work is committed. `retain`
- * is written by the cutover's own transaction, `rolled-back` by rollback's.
+ * is written by the cutover's own transaction, `rolled-back` by rollback's; `drop` and `abort` before anything is taken
+ * away, so that nobody goes forward on what is half gone, whatever became of the journal.
  */
 export const StorePhase = z.enum([
   "shadow",
@@ -20,6 +21,7 @@ export const StorePhase = z.enum([
   "retain",
   "rolled-back",
   "drop",
+  "abort",
 ]);
 export type StorePhase = z.infer<typeof StorePhase>;
 
@@ -162,13 +164,17 @@ export async function makeStored(session: Session, plan: Plan): Promise<void> {
       throw new PartwayError("refused", {
         what: `${plan.names.schema}.${plan.names.source} already belongs to migration ${other.id}`,
         state: "Nothing was touched.",
-        next: `partway resume ${other.id}, or partway abort ${other.id}`,
+        next: elsewhere(other.id),
       });
     }
     if ((await session.maybe(MigrationRow, STORE_SQL.read, [plan.id])) === null) {
       await session.query(STORE_SQL.insert, [plan.id, plan.source.oid, JSON.stringify(plan)]);
     }
   });
+}
+
+function elsewhere(id: string): string {
+  return `partway resume ${id}, or partway abort ${id}, with the state directory it was started in; if that is lost: partway recover ${id}`;
 }
 
 /** Removes the migration's rows, and the schema once nothing else is in it. Runs inside the caller's transaction. */
@@ -195,7 +201,7 @@ export async function otherMigration(session: Session, oid: string): Promise<Ref
       code: "already-migrating",
       what: `the table already belongs to migration ${other.id}`,
       why: "one table can have one migration at a time",
-      remedy: `partway resume ${other.id}, or partway abort ${other.id}`,
+      remedy: elsewhere(other.id),
     },
   ];
 }

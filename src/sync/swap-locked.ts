@@ -98,14 +98,16 @@ async function swapOnce(
 ): Promise<{ tries: number; waitedMs: number; heldMs: number; drainedKeys: number }> {
   const { plan, settings } = context;
   const sides = sidesOf(plan, swap.direction);
-  const request = lockRequest(context, {
+  const locked: Parameters<typeof lockRequest>[1] = {
     purpose: swap.direction === "forward" ? "cutover" : "rollback",
     calm: [sides.lagging, sides.live],
     strong: [
       { table: sides.lagging, mode: "ACCESS EXCLUSIVE" },
       { table: sides.live, mode: "ACCESS EXCLUSIVE" },
     ],
-  });
+  };
+  // The budget bounds the statements; a process that is stopped between two of them sends none.
+  const request = lockRequest(context, locked, Math.max(1000, settings.holdBudgetMs));
   await session.begin();
   try {
     const { tries, waitedMs } = await acquireLocks(session, observer, request, deadlockMs);

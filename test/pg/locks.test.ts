@@ -29,6 +29,7 @@ function acquire(over: Partial<LockRequest> = {}, deadlockMs = 50) {
     strong: [{ table: "public.live", mode: "ACCESS EXCLUSIVE" }],
     timeoutMs: 50,
     timeoutMaxMs: 100,
+    silenceMs: 5000,
     tries: 3,
     signal: new AbortController().signal,
     onTry: (attempt) => tries.push(attempt),
