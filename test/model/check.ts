@@ -11,8 +11,8 @@ const MODEL = join(import.meta.dirname, "partway.pml");
 
 /** Steps in one history; the deepest so far has 337. A longer one is an error, not left out in silence. */
 const MAX_DEPTH = 100_000;
-/** Megabytes of states; the biggest exhaustive configuration needs about 300. */
-const MEMORY_MB = 4000;
+/** Megabytes of states; the biggest exhaustive configuration needs about 1500. */
+const MEMORY_MB = 6000;
 
 export interface Outcome {
   states: number;
@@ -34,7 +34,7 @@ export function missing(): string | null {
     try {
       execFileSync(tool, args, { stdio: "ignore" });
     } catch {
-      return `${tool} is not installed: apt-get update && apt-get install -y spin gcc (macOS: brew install spin)`;
+      return `${tool} is not installed: apt-get update && apt-get install -y spin gcc libc6-dev (macOS: brew install spin)`;
     }
   }
   return null;
@@ -64,19 +64,34 @@ async function verify(cwd: string, args: string[]): Promise<{ stdout: string; ki
   }
 }
 
-/** Checks one configuration in a directory of its own, removed afterwards. Throws what spin or the compiler says. */
-export async function check(config: Config): Promise<Outcome> {
-  const partial = config.partial === true;
+const defines = (switches: readonly string[]) => switches.map((s) => `-D${s}`);
+
+/** Builds the verifier of some switches in `cwd`. Throws what spin or the compiler says. */
+async function build(cwd: string, switches: readonly string[], options: string[]): Promise<void> {
+  await run("spin", ["-a", ...defines(switches), MODEL], { cwd });
+  await run("gcc", ["-w", "-DSAFETY", "-DNOFAIR", ...options, "-o", "pan", "pan.c"], { cwd });
+}
+
+async function inDirectory<T>(work: (cwd: string) => Promise<T>): Promise<T> {
   const cwd = mkdtempSync(join(tmpdir(), "partway-model-"));
-  const started = performance.now();
   try {
-    await run("spin", ["-a", ...config.switches.map((s) => `-D${s}`), MODEL], { cwd });
+    return await work(cwd);
+  } finally {
+    rmSync(cwd, { recursive: true, force: true });
+  }
+}
+
+/** Checks one configuration in a directory of its own, removed afterwards. Throws what spin or the compiler says. */
+export function check(config: Config): Promise<Outcome> {
+  const { seed, switches, expect } = config;
+  const partial = seed !== undefined;
+  const started = performance.now();
+  return inDirectory(async (cwd) => {
     const storage = partial ? ["-DBITSTATE"] : ["-DCOLLAPSE", `-DMEMLIM=${MEMORY_MB}`];
     // A violation is met early: there the compiler's time counts, not the verifier's.
-    const optimise = config.expect === "holds" ? "-O1" : "-O0";
-    await run("gcc", [optimise, "-w", "-DSAFETY", ...storage, "-o", "pan", "pan.c"], { cwd });
+    await build(cwd, switches, [expect === "holds" ? "-O2" : "-O0", ...storage]);
     // Supertrace in 128 MB of bits, for one minute at most.
-    const args = partial ? ["-w30", "-Q1", "-m5000"] : [`-m${MAX_DEPTH}`];
+    const args = partial ? ["-w30", "-Q1", "-m5000", `-h${seed}`] : [`-m${MAX_DEPTH}`];
     const { stdout, killed } = await verify(cwd, args);
     const result = killed ?? resultOf(stdout, partial);
     return {
@@ -85,9 +100,28 @@ export async function check(config: Config): Promise<Outcome> {
       result,
       seconds: (performance.now() - started) / 1000,
       extent: result !== "holds" ? "until then" : partial ? "part" : "exhaustive",
-      asExpected: result === config.expect,
+      asExpected: result === expect,
     };
-  } finally {
-    rmSync(cwd, { recursive: true, force: true });
-  }
+  });
+}
+
+/**
+ * The shortest history in which the configuration's assertion fails, in words: one line for each step of a writer or an
+ * orchestrator. Null when none fails. Breadth first: the verifier stops at the first failure, which no shorter one precedes.
+ */
+export function trail(config: Config): Promise<string | null> {
+  const switches = [...config.switches, "TRAIL"];
+  return inDirectory(async (cwd) => {
+    await build(cwd, switches, ["-O2", "-DBFS", `-DMEMLIM=${MEMORY_MB}`]);
+    const { stdout } = await verify(cwd, [`-m${MAX_DEPTH}`]);
+    if (/errors: 0/.test(stdout)) return null;
+    const replay = await run("spin", ["-t", "-T", ...defines(switches), MODEL], {
+      cwd,
+      maxBuffer: 1 << 26,
+    });
+    const said = replay.stdout.split("\n").filter((line) => !/^spin: .*assertion violated/.test(line));
+    const end = said.findIndex((line) => /^spin: trail ends|#processes/.test(line));
+    const told = said.slice(0, end < 0 ? said.length : end).join("\n");
+    return told.replace(/spin: text of failed assertion: assert\((\w+)\)/, "broken: $1\n");
+  });
 }

@@ -1,6 +1,6 @@
 /*
  * Partway's protocol (DESIGN 3), small enough to try every interleaving of it. README.md ties each transition to the
- * code; run.mjs says which sizes are checked, and which rules are left out on purpose (-D switches in capitals).
+ * code; configs.ts says which sizes are checked, and which rules are left out on purpose (-D switches in capitals).
  *
  * A row is (key, partition key, value), each a small number, and a table is a set of rows: one bit a row. The shadow has
  * no unique index while it is filled, so a second bit per row says that it stands twice. A change log is a set of pairs:
@@ -90,6 +90,8 @@ byte swept;           /* committed since the pick with lower ids: a delete by ra
 #define CLEAN1 19
 #define RESET 20
 #define REBUILD 21
+#define REVCAP 22
+#define ABORT1 23
 #define BUMP 24
 #define OFF 25
 #define ENDED 26      /* done, fenced, stopped with a message, or dead */
@@ -104,7 +106,7 @@ short snap[2];        /* the live side in its snapshot */
 byte pick[2];         /* log rows it has picked */
 bit mpick[2];         /* a marker was in its snapshot */
 byte rung[2];         /* ladder after a unique conflict: 0 a batch, 1 the whole log, 2 without keys that stand twice */
-bit torn[2];          /* a leaf's file changed since the apply in flight began (FILES_READ_AGAIN) */
+bit torn[2];          /* the lagging side was rewritten since the apply in flight took its snapshot */
 byte vs[2];           /* 1: a comparison has its snapshot and not yet its locks */
 byte seen[2];         /* what LOOK_BEFORE_BUMP read */
 bit damaged, abortOk = 1;
@@ -115,6 +117,9 @@ bit doomed[2];        /* another apply deleted log rows this one has picked: ser
 #ifdef SNAPSHOT_BEFORE_LOCK
 short vH[2];
 byte vlog[2];
+#endif
+#ifdef MEASURE_UNLOCKED
+bit mid[2];
 #endif
 
 #define EP(o) (epoch == my[o])
@@ -136,12 +141,55 @@ byte vlog[2];
 #else
 #define HOLDS(o) INTX(o)                              /* transactions that have read the epoch FOR SHARE */
 #endif
+#define PAIROF(t, i) (((t) & (3 << (2 * (i)))) -> (1 << (i)) : 0)
+#define PAIRS(t) (PAIROF(t, 0) | PAIROF(t, 1) | PAIROF(t, 2) | PAIROF(t, 3) | PAIROF(t, 4) | PAIROF(t, 5))
+#define BOTH PAIRS((S ^ H1) | H2)
 #define EQUAL(a, h1, h2, l) (((a) & ~ROWS(l)) == ((h1) & ~ROWS(l)) && ((h2) & ~ROWS(l)) == 0)
 
+/* A trail in words (npm run campaign:model -- NAME --trail). The verifier itself is built without them. */
+#ifdef TRAIL
+#define SAY(...) printf(__VA_ARGS__);
+byte i_;               /* breadth-first search allows no hidden variables */
+short t_;
+#define HIDDEN
+inline rows() {
+  i_ = 0;
+  do
+  :: i_ < 12 && (t_ & (1 << i_)) -> printf(" (key %d, partition %d, value %d)", i_ / 4, (i_ / 2) % 2, i_ % 2); i_++
+  :: i_ < 12 && (t_ & (1 << i_)) == 0 -> i_++
+  :: i_ == 12 -> break
+  od;
+  if :: t_ == 0 -> printf(" nothing") :: else fi;
+  printf("\n");
+  i_ = 0; t_ = 0
+}
+inline pairs() {
+  i_ = 0;
+  do
+  :: i_ < 6 && (t_ & (1 << i_)) -> printf(" (key %d, partition %d)", i_ / 2, i_ % 2); i_++
+  :: i_ < 6 && (t_ & (1 << i_)) == 0 -> i_++
+  :: i_ == 6 -> break
+  od;
+  if :: t_ == 0 -> printf(" nothing") :: else fi;
+  printf("\n");
+  i_ = 0; t_ = 0
+}
+#define ROWSAY(what, t) printf(what); t_ = t; rows();
+#define PAIRSAY(what, l) printf(what); t_ = l; pairs();
+#define TELL ROWSAY("  => the name leads to:        ", LIVE) ROWSAY("     the committed writes are: ", G) \
+  ROWSAY("     the other side has:       ", (live -> S : H1)) ROWSAY("     twice in the new table:   ", H2)
+#else
+#define HIDDEN hidden
+#define SAY(...)
+#define ROWSAY(what, t)
+#define PAIRSAY(what, l)
+#define TELL
+#endif
+
 /* What must be. The names stand in the verifier's output; none of them is ever set. */
-hidden byte visible_is_committed, pair_stands_once, comparison_is_true, knows_who_is_live, statements_succeed,
+HIDDEN byte visible_is_committed, pair_stands_once, comparison_is_true, knows_who_is_live, statements_succeed,
   write_goes_to_the_name, refused_for_true_duplicate, skip_goes_in, forward_log_empty, it_is_reached;
-#define must(what, name) if :: (what) :: else -> assert(name) fi
+#define must(what, name) if :: (what) :: else -> TELL assert(name) fi
 #define RIGHT must((LIVE == G && (live == 0 || H2 == 0)), visible_is_committed)
 
 /* ================================================================================================================== *
@@ -181,16 +229,19 @@ inline change(w, dm, im, lp) {                        /* the trigger: sync/captu
 }
 
 #define INS(k, p) \
-  :: FREE(w, k, p) -> change(w, PR(k, p), ROW(k, p, 0), PB(k, p)) \
-  :: FREE(w, k, p) -> change(w, PR(k, p), ROW(k, p, 1), PB(k, p))
+  :: FREE(w, k, p) -> SAY("writer %d: inserts key %d, partition %d, value 0\n", w, k, p) \
+     change(w, PR(k, p), ROW(k, p, 0), PB(k, p)) \
+  :: FREE(w, k, p) -> SAY("writer %d: inserts key %d, partition %d, value 1\n", w, k, p) \
+     change(w, PR(k, p), ROW(k, p, 1), PB(k, p))
 #define UPD(k, p) \
-  :: HAS(w, k, p) -> change(w, PR(k, p), (PR(k, p) ^ (vw & PR(k, p))), PB(k, p)) \
-  :: HAS(w, k, p) -> change(w, PR(k, p), 0, PB(k, p))
+  :: HAS(w, k, p) -> SAY("writer %d: updates the value of key %d, partition %d\n", w, k, p) \
+     change(w, PR(k, p), (PR(k, p) ^ (vw & PR(k, p))), PB(k, p)) \
+  :: HAS(w, k, p) -> SAY("writer %d: deletes key %d, partition %d\n", w, k, p) change(w, PR(k, p), 0, PB(k, p))
 #define MOVEP(k, p, q, shift) \
-  :: HAS(w, k, p) && MOVABLE(w, k, q) -> \
+  :: HAS(w, k, p) && MOVABLE(w, k, q) -> SAY("writer %d: moves key %d from partition %d to %d\n", w, k, p, q) \
      change(w, (PR(k, p) | PR(k, q)), (vw & PR(k, p)) shift, OLDNEW(PB(k, p), PB(k, q)))
 #define MOVEK(k, p, j, shift) \
-  :: HAS(w, k, p) && FREE(w, j, p) -> \
+  :: HAS(w, k, p) && FREE(w, j, p) -> SAY("writer %d: changes key %d into %d, partition %d\n", w, k, j, p) \
      change(w, (PR(k, p) | PR(j, p)), (vw & PR(k, p)) shift, OLDNEW(PB(k, p), PB(j, p)))
 #define EACH(k) INS(k, 0) INS(k, 1) UPD(k, 0) UPD(k, 1) MOVEP(k, 0, 1, << 2) MOVEP(k, 1, 0, >> 2)
 
@@ -204,7 +255,7 @@ inline statement(w) {
   MOVEK(1, 0, 2, << 4) MOVEK(1, 1, 2, << 4) MOVEK(2, 0, 1, >> 4) MOVEK(2, 1, 1, >> 4)
   MOVEK(0, 0, 2, << 8) MOVEK(0, 1, 2, << 8) MOVEK(2, 0, 0, >> 8) MOVEK(2, 1, 0, >> 8)
 #endif
-  :: else                                             /* every row it could touch is locked or gone: no row */
+  :: else -> SAY("writer %d: begins, finds no row\n", w) skip        /* every row it could touch is locked or gone */
   fi;
   vw = 0
 }
@@ -219,11 +270,32 @@ inline close(w) {
 #endif
 }
 
-/* An apply locks the live side in ACCESS SHARE before its snapshot and holds it to the end: sync/apply.ts, applyOnce. */
+/* An apply locks both sides with every leaf in ACCESS SHARE before its snapshot, to its end: sync/apply.ts, applyOnce. */
+#define NO_APPLY (ap[0] == 0 && ap[1] == 0)
 #ifdef APPLY_SNAPSHOT_BEFORE_LOCK
 #define UNREAD true
 #else
-#define UNREAD (ap[0] == 0 && ap[1] == 0)
+#define UNREAD NO_APPLY
+#endif
+#ifdef LOCK_PARENT_ONLY
+#define LEAF_UNREAD true
+#else
+#define LEAF_UNREAD UNREAD
+#endif
+#ifdef LOCK_LIVE_ONLY
+#define LAGGING_UNREAD true
+#else
+#define LAGGING_UNREAD UNREAD
+#endif
+#ifdef NO_MARKER_PARENT
+#define PARENT_MARKS 0
+#else
+#define PARENT_MARKS 1
+#endif
+#ifdef NO_MARKER_LEAF
+#define LEAF_MARKS rmark
+#else
+#define LEAF_MARKS 1
 #endif
 
 proctype Writer(byte w) {
@@ -235,6 +307,7 @@ proctype Writer(byte w) {
   :: atomic { tx[w] > 0 && tx[w] < STMTS -> tx[w]++; statement(w) }
 #endif
   :: atomic { tx[w] > 0 ->                            /* COMMIT: rows and log rows become visible together */
+       SAY("writer %d: COMMIT\n", w)
        must((bound[w] == live), write_goes_to_the_name); /* else the write went to the table that lost the name */
        if
        :: live == 0 -> S = (S & ~del[w]) | ins[w];
@@ -256,23 +329,28 @@ proctype Writer(byte w) {
        G = (G & ~del[w]) | ins[w];
        close(w);
        RIGHT }
-  :: atomic { tx[w] > 0 -> close(w) }                 /* ROLLBACK: the log rows go too; a sequence's numbers do not */
+  :: atomic { tx[w] > 0 -> SAY("writer %d: ROLLBACK\n", w) close(w) }  /* ROLLBACK: the log rows go too; a sequence's numbers do not */
 #ifdef TRUNC
-  /* TRUNCATE: ACCESS EXCLUSIVE on the live side; a snapshot older than it sees an empty table. Of a leaf, after cutover:
-     the apply's lock on the parent ONLY does not keep it out. */
-  :: atomic { left > 0 && IDLE && xlock == 0 && !COPYING(0) && !COPYING(1) && (live || UNREAD) ->
+  /* TRUNCATE: ACCESS EXCLUSIVE on the live side or on one leaf; a snapshot older than it sees that table empty. */
+  :: atomic { left > 0 && IDLE && xlock == 0 && !COPYING(0) && !COPYING(1) && UNREAD ->
        left--;
        if
-       :: live == 0 -> S = 0; G = 0; fileok = 0; vfile = 0; snap[0] = 0; snap[1] = 0;
+       :: live == 0 -> SAY("somebody: TRUNCATE of the table\n")
+          S = 0; G = 0; fileok = 0; vfile = 0; snap[0] = 0; snap[1] = 0;
+#ifndef NO_MARKER_SOURCE
           if :: fcap -> fmark = 1 :: else fi
-       :: live -> H1 = H1 & LEAF(1); G = H1; snap[0] = snap[0] & LEAF(1); snap[1] = snap[1] & LEAF(1); rmark = 1
-       :: live && UNREAD -> H1 = 0; G = 0; snap[0] = 0; snap[1] = 0; rmark = 1
+#endif
+       :: live -> SAY("somebody: TRUNCATE of the leaf of partition 0\n")
+          H1 = H1 & LEAF(1); G = H1; snap[0] = snap[0] & LEAF(1); snap[1] = snap[1] & LEAF(1); rmark = LEAF_MARKS
+       :: live -> SAY("somebody: TRUNCATE of the table\n")
+          H1 = 0; G = 0; snap[0] = 0; snap[1] = 0; rmark = rmark | PARENT_MARKS
        fi;
        RIGHT }
 #endif
 #ifdef REWRITE
   /* VACUUM FULL, CLUSTER, a rewriting ALTER TABLE: rows move without a log row; to an older snapshot (ALTER) it is empty. */
   :: atomic { left > 0 && live == 0 && phase < PRETAIN && IDLE && xlock == 0 && !COPYING(0) && !COPYING(1) && UNREAD ->
+       SAY("somebody: rewrites the source (VACUUM FULL, CLUSTER, ALTER TABLE)\n")
        left--;
        if
        :: phase == PCOPY -> anywhere(0); anywhere(1);
@@ -282,15 +360,14 @@ proctype Writer(byte w) {
        :: else
        fi;
        fileok = 0; vfile = 0; snap[0] = 0; snap[1] = 0 }
-#endif
-#ifdef LEAF_REWRITE
-  /* ALTER TABLE <leaf> SET UNLOGGED, SET ACCESS METHOD: locks the leaf only; no trigger fires. */
-  :: atomic { left > 0 && live && phase == PRETAIN && IDLE && xlock == 0 ->
-       left--; snap[0] = snap[0] & LEAF(1); snap[1] = snap[1] & LEAF(1); torn[0] = ap[0]; torn[1] = ap[1] }
-#endif
-#ifdef LAGGING_REWRITE
-  /* The same on the lagging side: the apply's delete, by its older snapshot, finds none of its rows. */
-  :: atomic { left > 0 && (ap[0] || ap[1]) && xlock == 0 -> left--; torn[0] = ap[0]; torn[1] = ap[1] }
+  /* After cutover a leaf alone (ALTER TABLE <leaf> SET UNLOGGED): locks the leaf only, and no trigger fires. */
+  :: atomic { left > 0 && live && phase == PRETAIN && IDLE && xlock == 0 && LEAF_UNREAD ->
+       SAY("somebody: rewrites the leaf of partition 0 (ALTER TABLE ... SET UNLOGGED)\n")
+       left--; snap[0] = snap[0] & LEAF(1); snap[1] = snap[1] & LEAF(1) }
+  /* The lagging side: the delete of an apply with an older snapshot finds none of its rows. */
+  :: atomic { left > 0 && xlock == 0 && LAGGING_UNREAD && (ap[0] || ap[1]) ->
+       SAY("somebody: rewrites the table that follows (ALTER TABLE ... SET UNLOGGED)\n")
+       left--; torn[0] = ap[0]; torn[1] = ap[1] }
 #endif
   :: left == 0 && tx[w] == 0 -> break
   od
@@ -339,18 +416,22 @@ inline applyBegin(o) {
   low[0] = lower[0] && pick[o]; low[1] = lower[1] && pick[o];
 #endif
   snap[o] = LIVE;
-  ap[o] = 1
+  ap[o] = 1;
+  SAY("orchestrator %d: begins an apply: takes its snapshot, and these pairs out of the log:\n   ", o) PAIRSAY("", pick[o])
 }
 
 inline unpick(o) {                                    /* rolled back: the picked rows are in the log as before */
+  SAY("orchestrator %d: rolls its apply back\n", o)
   if :: adir[o] -> rlog = rlog | pick[o] :: else -> flog = flog | pick[o] fi;
 #ifdef FORGET_BY_RANGE
   flog = flog | swept; swept = 0; low[0] = 0; low[1] = 0;
 #endif
-  pick[o] = 0; mpick[o] = 0; snap[o] = 0; ap[o] = 0; adir[o] = 0;
+  pick[o] = 0; mpick[o] = 0; snap[o] = 0; ap[o] = 0; adir[o] = 0; torn[o] = 0;
 }
 
 inline applyDone(o) {
+  SAY("orchestrator %d: COMMIT of the apply; live rows by its snapshot:\n   ", o) ROWSAY("", snap[o] & ROWS(pick[o]))
+  torn[o] = 0;
 #ifdef NO_FOR_SHARE
   if :: pick[o] & pick[1 - o] -> doomed[1 - o] = 1 :: else fi;
 #endif
@@ -361,8 +442,11 @@ inline applyDone(o) {
   pick[o] = 0; snap[o] = 0; ap[o] = 0; adir[o] = 0; rung[o] = 0
 }
 
-#if defined(LAGGING_REWRITE) && !defined(FILES_READ_AGAIN)
-#define GONE(o) (torn[o] -> 0 : ROWS(pick[o]))        /* the rows its delete takes away */
+#define KEYS(l) (((l) & 3 -> 15 : 0) | ((l) & 12 -> 240 : 0) | ((l) & 48 -> 3840 : 0))
+#ifdef DELETE_BY_KEY
+#define GONE(o) KEYS(pick[o])                         /* the rows its delete takes away */
+#elif defined(REWRITE)
+#define GONE(o) (torn[o] -> 0 : ROWS(pick[o]))
 #else
 #define GONE(o) ROWS(pick[o])
 #endif
@@ -407,8 +491,10 @@ inline applyReverse(o) {
  * The orchestrator. Guards say EP(o) where the code's transaction begins by reading the epoch FOR SHARE.              *
  * ================================================================================================================== */
 inline discard() {                                    /* sync/reset.ts, resetSql */
-  H1 = 0; H2 = 0; ledger = 0; stored = 0; indexed = 0; rcap = 0; fmark = 0; vfile = 1; phase = PCOPY;
+  H1 = 0; H2 = 0; ledger = 0; stored = 0; indexed = 0; rcap = 0; fmark = 0; phase = PCOPY;
 }
+/* validate.run begins: the filenode is read before the first drain, and stored when the validation is done. */
+inline toValidate(o) { vfile = 1; st[o] = VDRAIN }
 inline replace() {
   if :: pos[0] = 0 :: pos[0] = 1 fi;
   if :: pos[1] = 0 :: pos[1] = 1 fi;
@@ -428,13 +514,20 @@ inline replace() {
 #define AFTERSIZE BATCHES
 #endif
 
-inline dispatch(o, p) {                               /* engine/reconcile.ts */
+/*
+ * engine/reconcile.ts: another process goes by the database's phase. engine.ts, #reconnect: the same process, after a
+ * lost connection, runs the phase again that it was in; its last COMMIT may have gone through, so the phase before.
+ */
+inline dispatch(o, p) {
   if
   :: p == PCOPY -> st[o] = FIRST
   :: p == PINDEX -> st[o] = DEDUPE0
-  :: p == PVALID -> st[o] = VDRAIN
-  :: p == PCUT -> if :: st[o] = VDRAIN :: st[o] = XDRAIN fi
-  :: p == PRETAIN -> st[o] = RETAIN
+  :: p == PINDEX -> st[o] = FIRST
+  :: p == PVALID -> toValidate(o)
+  :: p == PVALID -> st[o] = DEDUPE0
+  :: p == PCUT -> st[o] = XDRAIN
+  :: p == PCUT -> toValidate(o)
+  :: p == PRETAIN -> st[o] = RETAIN                   /* cutover again finds the name swapped: phases/cutover.ts, run */
   :: p == PROLLED -> st[o] = CLEAN0
   fi
 }
@@ -460,8 +553,10 @@ inline todo(o) {                                      /* the batches that the le
 
 inline copied(i, b) {                                 /* the statement's snapshot, and the filenode read again */
   if
-  :: fileok || FILE_UNREAD -> buf[i] = RANGE(b); wst[i] = 2
-  :: else -> wst[2 * o] = 0; wst[2 * o + 1] = 0; buf[2 * o] = 0; buf[2 * o + 1] = 0; st[o] = RESET
+  :: fileok || FILE_UNREAD -> buf[i] = RANGE(b); wst[i] = 2;
+     SAY("orchestrator %d: copies the blocks of batch %d, not yet committed:\n   ", o, i % 2) ROWSAY("", buf[i])
+  :: else -> SAY("orchestrator %d: the source has another file: the copy will start again\n", o)
+     wst[2 * o] = 0; wst[2 * o + 1] = 0; buf[2 * o] = 0; buf[2 * o + 1] = 0; st[o] = RESET
   fi
 }
 /*
@@ -477,6 +572,7 @@ inline committed(i, b) {
   if
   :: TAKEN(b) || live -> wst[i] = 4
   :: else ->
+     SAY("orchestrator %d: COMMIT of batch %d\n", o, i % 2)
      H2 = H2 | (H1 & buf[i]); H1 = H1 | buf[i];
 #ifdef LEDGER_APART
      wst[i] = 3
@@ -489,7 +585,7 @@ inline committed(i, b) {
 }
 
 #ifdef LEDGER_APART
-#define BATCH_LEDGER(b) :: atomic { wst[2 * o + b] == 3 -> ledger = ledger | (1 << b); wst[2 * o + b] = 4 }
+#define BATCH_LEDGER(b) :: atomic { wst[2 * o + b] == 3 -> SAY("orchestrator %d: ledger row of batch %d\n", o, b) ledger = ledger | (1 << b); wst[2 * o + b] = 4 }
 #else
 #define BATCH_LEDGER(b)
 #endif
@@ -508,14 +604,17 @@ inline committed(i, b) {
 #endif
 
 #define STEP(s) st[o] == s && EP(o)
+#ifdef MEASURE_UNLOCKED
+#define MID(o) true
+#else
+#define MID(o) false
+#endif
 /* Who holds the epoch and works towards cutover knows that there was none: else it acts on a stale answer. */
 #define SURE must((live == 0), knows_who_is_live)
 /* Both tables ACCESS EXCLUSIVE: waits for writers, batches and applies that hold a lock on either. */
 #define LOCKABLE (xlock == 0 && IDLE && !COPYING(0) && !COPYING(1) && ap[0] == 0 && ap[1] == 0)
 #if defined(NO_FOR_SHARE)
 #define DOOM(o) doomed[o]
-#elif defined(FILES_READ_AGAIN)
-#define DOOM(o) torn[o]
 #else
 #define DOOM(o) false
 #endif
@@ -528,6 +627,7 @@ inline swapForward(o) {                               /* last drain, check, rena
   must((!DUPPAIR(H1, H2)), pair_stands_once);
   pick[o] = 0; snap[o] = 0;
   live = 1; phase = PRETAIN; xlock = 0; st[o] = RETAIN;
+  SAY("orchestrator %d: CUTOVER: last drain, names swapped, COMMIT\n", o)
   RIGHT;                                              /* nothing lost, nothing too many */
 #if !defined(DRAIN_OUTSIDE_LOCK)
   must((flog == 0), forward_log_empty);               /* phases/cutover.ts, afterwards */
@@ -543,12 +643,13 @@ proctype Orch(byte o) {
   :: o == 0
   :: else ->
 #ifdef LOOK_BEFORE_BUMP
-     atomic { seen[1] = phase; st[1] = BUMP };
+     atomic { SAY("orchestrator 1: reads the phase: %d\n", phase) seen[1] = phase; st[1] = BUMP };
 #endif
      /* A new orchestrator: pg/lease.ts, bumpEpoch. The UPDATE waits for every transaction that holds the row FOR SHARE. */
 endoff:
      atomic { !HOLDS(0) ->
        epoch++; my[1] = epoch;
+       SAY("orchestrator 1: takes over (epoch %d); orchestrator 0 is dead or a zombie\n", epoch)
 #ifdef REACH_TAKEOVER
        must((!(st[0] == XCHECK && flog)), it_is_reached);
 #endif
@@ -565,13 +666,21 @@ endoff:
   /* -- copy: phases/copy.ts ----------------------------------------------------------------------------------------- */
 #ifdef CAPTURE_LATE
   :: atomic { STEP(CAP) -> st[o] = AFTERCAP }
-  :: atomic { STEP(BATCHES) && fcap == 0 && IDLE && (H1 || COPYING(o)) -> fcap = 1 }
+  :: atomic { STEP(BATCHES) && fcap == 0 && IDLE && (H1 || COPYING(o)) ->
+       SAY("orchestrator %d: the capture triggers are committed\n", o) fcap = 1 }
 #else
   /* CREATE TRIGGER takes SHARE ROW EXCLUSIVE: it waits for the writers in flight. */
   :: atomic { STEP(CAP) && (fcap || (IDLE && xlock == 0)) ->
+       SAY("orchestrator %d: the capture triggers are committed\n", o)
        fcap = 1; st[o] = AFTERCAP; if :: st[o] == BATCHES -> todo(o) :: else fi }
 #endif
-  :: atomic { STEP(MEASURE) ->
+#ifdef MEASURE_UNLOCKED
+  :: atomic { STEP(MEASURE) && stored == 0 -> SAY("orchestrator %d: reads the size, %d blocks\n", o, blocks) stored = blocks; mid[o] = 1 }
+  :: atomic { STEP(MEASURE) && mid[o] -> SAY("orchestrator %d: reads the filenode\n", o) fileok = 1; mid[o] = 0;
+       st[o] = AFTERSIZE; if :: st[o] == BATCHES -> todo(o) :: else fi }
+#endif
+  :: atomic { STEP(MEASURE) && !MID(o) ->
+       SAY("orchestrator %d: reads size (%d blocks) and filenode\n", o, blocks)
        if :: stored == 0 -> stored = blocks; fileok = 1 :: else fi;
        st[o] = AFTERSIZE; if :: st[o] == BATCHES -> todo(o) :: else fi }
   BATCH(0)
@@ -581,8 +690,8 @@ endoff:
        SURE;
        wst[2 * o] = 0; wst[2 * o + 1] = 0;
        if
-       :: fmark -> st[o] = RESET
-       :: else -> phase = PINDEX; st[o] = DEDUPE0;
+       :: fmark -> SAY("orchestrator %d: sees the TRUNCATE marker: the copy will start again\n", o) st[o] = RESET
+       :: else -> SAY("orchestrator %d: the copy is done\n", o) phase = PINDEX; st[o] = DEDUPE0;
           pos[0] = 0; pos[1] = 0; blocks = 2;         /* positions matter to the copy alone */
 #if NK > 2
           pos[2] = 0;
@@ -590,6 +699,7 @@ endoff:
        fi }
   /* The DROP of the shadow waits for a batch of another orchestrator that has written to it. */
   :: atomic { STEP(RESET) && !COPYING(1 - o) ->
+       SAY("orchestrator %d: shadow and ledger are discarded\n", o)
        discard();
 #if defined(TRUNC) || defined(REWRITE) || defined(ABORTS)
        replace();
@@ -603,13 +713,15 @@ endoff:
 #ifdef NO_DEDUPE
   :: atomic { STEP(DEDUPE0) -> st[o] = BUILD }
 #else
-  :: atomic { STEP(DEDUPE0) -> H1 = H1 & ~(ROWS(LOG) & LEAF(0)); H2 = H2 & ~(ROWS(LOG) & LEAF(0)); st[o] = DEDUPE1 }
-  :: atomic { STEP(DEDUPE1) -> H1 = H1 & ~(ROWS(LOG) & LEAF(1)); H2 = H2 & ~(ROWS(LOG) & LEAF(1)); st[o] = BUILD }
+  :: atomic { STEP(DEDUPE0) -> SAY("orchestrator %d: dedupes the leaf of partition 0\n", o) H1 = H1 & ~(ROWS(LOG) & LEAF(0)); H2 = H2 & ~(ROWS(LOG) & LEAF(0)); st[o] = DEDUPE1 }
+  :: atomic { STEP(DEDUPE1) -> SAY("orchestrator %d: dedupes the leaf of partition 1\n", o) H1 = H1 & ~(ROWS(LOG) & LEAF(1)); H2 = H2 & ~(ROWS(LOG) & LEAF(1)); st[o] = BUILD }
 #endif
   :: atomic { STEP(BUILD) ->
+       SAY("orchestrator %d: builds the unique indexes\n", o)
        must((!DUPPAIR(H1, H2)), pair_stands_once);    /* else the unique index cannot be built */
-       indexed = 1; rcap = 1; st[o] = CATCHUP }
-  :: atomic { STEP(CATCHUP) && ap[o] == 0 -> phase = PVALID; st[o] = VDRAIN }
+       indexed = 1; st[o] = REVCAP }
+  :: atomic { STEP(REVCAP) -> SAY("orchestrator %d: the reverse capture triggers are committed\n", o) rcap = 1; st[o] = CATCHUP }
+  :: atomic { STEP(CATCHUP) && ap[o] == 0 -> SAY("orchestrator %d: the indexes are done\n", o) phase = PVALID; toValidate(o) }
 
   /* -- apply: sync/apply.ts, sync/drain.ts ---------------------------------------------------------------------------- */
   :: atomic { DRAINING(o) && ap[o] == 0 && EP(o) && xlock == 0 && (LOG || MARK) -> applyBegin(o) }
@@ -621,25 +733,28 @@ endoff:
        :: !DOOM(o) && adir[o] == live && adir[o] -> applyReverse(o)
        fi;
 #ifdef NO_FOR_SHARE
-       doomed[o] = 0;
+       doomed[o] = 0
 #endif
-       torn[o] = 0 }
+       }
 
   /* -- validate: phases/validate.ts, sync/compare.ts ------------------------------------------------------------------ */
 #ifdef NO_VALIDATION
   :: atomic { st[o] == VDRAIN && ap[o] == 0 -> st[o] = SETVALID }
 #else
-  :: atomic { st[o] == VDRAIN && ap[o] == 0 -> vfile = 1; st[o] = COMPARE }
+  :: atomic { st[o] == VDRAIN && ap[o] == 0 -> st[o] = COMPARE }
 #endif
 #ifdef SNAPSHOT_BEFORE_LOCK
   :: atomic { st[o] == COMPARE && vs[o] == 0 && MARK == 0 ->
+       SAY("orchestrator %d: takes the snapshot of the comparison\n", o)
        snap[o] = S; vH[o] = H1; vlog[o] = LOG; vs[o] = 1 }
   :: atomic { st[o] == COMPARE && vs[o] ->
+       SAY("orchestrator %d: locks both sides and compares\n", o)
        must(EQUAL(snap[o], vH[o], 0, vlog[o]), comparison_is_true);
        snap[o] = 0; vH[o] = 0; vlog[o] = 0; vs[o] = 0; st[o] = SETVALID }
   :: atomic { st[o] == COMPARE && vs[o] == 0 && MARK -> st[o] = VDRAIN }
 #else
   :: atomic { st[o] == COMPARE && xlock == 0 && indexed && (live == 0 || EP(o)) ->
+       SAY("orchestrator %d: locks both sides, takes a snapshot, compares\n", o)
        SURE;
        if
        :: MARK -> st[o] = VDRAIN                      /* TruncateSeen: the next apply restarts the copy */
@@ -649,33 +764,41 @@ endoff:
        :: !MARK && EQUAL(S, H1, H2, LOG) -> st[o] = SETVALID
        :: !MARK && !EQUAL(S, H1, H2, LOG) ->
           must(damaged, comparison_is_true);          /* no false difference */
+#ifdef REPAIR
+          flog = flog | BOTH; st[o] = VDRAIN          /* --repair: differing pairs are marked dirty; here all that differ, and more */
+#else
           st[o] = ENDED
+#endif
 #endif
        fi }
 #endif
-  :: atomic { STEP(SETVALID) -> phase = PCUT; st[o] = XDRAIN }
+  :: atomic { STEP(SETVALID) -> SAY("orchestrator %d: validated\n", o) phase = PCUT; st[o] = XDRAIN }
 
   /* -- cutover: phases/cutover.ts, sync/swap-locked.ts ---------------------------------------------------------------- */
 #ifdef DRAIN_OUTSIDE_LOCK
-  :: atomic { st[o] == XDRAIN && ap[o] == 0 && LOG == 0 && !MARK -> st[o] = XCHECK }
-  :: atomic { st[o] == XCHECK && xlock == 0 && LOCKABLE -> xlock = 1 + o }
+  :: atomic { st[o] == XDRAIN && ap[o] == 0 && LOG == 0 && !MARK ->
+       SAY("orchestrator %d: the log is empty: the last drain is done\n", o) st[o] = XCHECK }
+  :: atomic { st[o] == XCHECK && xlock == 0 && LOCKABLE -> SAY("orchestrator %d: locks both tables\n", o) xlock = 1 + o }
 #else
 #ifdef CUTOVER_SNAPSHOT_BEFORE_LOCK
   :: atomic { st[o] == XDRAIN && ap[o] == 0 && pick[o] == 0 && xlock == 0 && !MARK && LOG ->
+       SAY("orchestrator %d: takes the snapshot of the last drain, before the locks\n", o)
        pick[o] = LOG; flog = 0; snap[o] = S }
 #endif
   :: atomic { st[o] == XDRAIN && ap[o] == 0 && LOCKABLE && (live == 0 || EP(o)) ->
+       SAY("orchestrator %d: locks both tables for the cutover\n", o)
        SURE; xlock = 1 + o; st[o] = XCHECK }
 #endif
   :: atomic { st[o] == XCHECK && xlock == 1 + o ->    /* the epoch row FOR SHARE, inside the locks */
        if
-       :: EP(o) -> st[o] = XINSIDE
-       :: else -> xlock = 0; st[o] = ENDED; break
+       :: EP(o) -> SAY("orchestrator %d: reads the epoch: it is its own\n", o) st[o] = XINSIDE
+       :: else -> SAY("orchestrator %d: reads the epoch: fenced\n", o) xlock = 0; st[o] = ENDED; break
        fi }
   :: atomic { st[o] == XINSIDE ->
        if
        :: fmark || !indexed -> xlock = 0; st[o] = XDRAIN
-       :: !fmark && indexed && !vfile -> xlock = 0; phase = PVALID; st[o] = VDRAIN      /* Rewritten: validate again */
+       :: !fmark && indexed && !vfile -> SAY("orchestrator %d: rewritten: validate again\n", o)
+          xlock = 0; phase = PVALID; toValidate(o)    /* Rewritten */
        :: !fmark && indexed && vfile && live == 0 ->
 #if !defined(DRAIN_OUTSIDE_LOCK) && !defined(CUTOVER_SNAPSHOT_BEFORE_LOCK)
           pick[o] = LOG; flog = 0; snap[o] = S;
@@ -683,7 +806,7 @@ endoff:
           swapForward(o)
        fi }
 #if !defined(DRAIN_OUTSIDE_LOCK) && !defined(CUTOVER_SNAPSHOT_BEFORE_LOCK)
-  :: atomic { st[o] == XINSIDE && left > 0 -> xlock = 0; st[o] = XDRAIN }               /* hold budget exceeded */
+  :: atomic { st[o] == XINSIDE && left > 0 -> SAY("orchestrator %d: hold budget exceeded, rolled back\n", o) xlock = 0; st[o] = XDRAIN }               /* hold budget exceeded */
 #endif
 
   /* -- retain and roll back: phases/retain.ts, phases/rollback.ts, sync/reverse.ts -------------------------------------- */
@@ -692,19 +815,41 @@ endoff:
 #else
   :: atomic { st[o] == RETAIN && ap[o] == 0 -> st[o] = RDRAIN }
 #endif
+#ifdef REBUILD_SNAPSHOT_BEFORE_LOCK
+  :: atomic { STEP(REBUILD) && vs[o] == 0 && xlock == 0 -> SAY("orchestrator %d: takes the snapshot of the rebuild\n", o)
+       snap[o] = H1; pick[o] = LOG; rlog = 0; rmark = 0; vs[o] = 1 }
+  :: atomic { st[o] == REBUILD && vs[o] && xlock == 0 -> SAY("orchestrator %d: rebuilds the retired table\n", o)
+       if
+       :: DUPKEY(snap[o]) -> st[o] = ENDED; break
+       :: else -> S = snap[o]; snap[o] = 0; pick[o] = 0; vs[o] = 0; st[o] = RETAIN
+       fi }
+#else
   :: atomic { STEP(REBUILD) && xlock == 0 ->          /* rebuildRetired: one transaction, live side locked before the snapshot */
+       SAY("orchestrator %d: rebuilds the retired table\n", o)
        if
        :: DUPKEY(H1) -> st[o] = ENDED; break          /* the verdict: not safe */
        :: else -> S = H1; rlog = 0; rmark = 0; st[o] = RETAIN
        fi }
-  :: atomic { st[o] == RDRAIN && ap[o] == 0 && LOCKABLE -> xlock = 1 + o; st[o] = RCHECK }
-  :: atomic { st[o] == RCHECK ->
+#endif
+#ifdef ROLLBACK_DRAIN_OUTSIDE_LOCK
+  :: atomic { st[o] == RDRAIN && ap[o] == 0 && LOG == 0 && !MARK ->
+       SAY("orchestrator %d: the log is empty: the last drain is done\n", o) st[o] = RCHECK }
+  :: atomic { st[o] == RCHECK && xlock == 0 && LOCKABLE -> SAY("orchestrator %d: locks both tables\n", o) xlock = 1 + o }
+#else
+  :: atomic { st[o] == RDRAIN && ap[o] == 0 && LOCKABLE ->
+       SAY("orchestrator %d: locks both tables for the rollback\n", o) xlock = 1 + o; st[o] = RCHECK }
+#endif
+  :: atomic { st[o] == RCHECK && xlock == 1 + o ->
        if
        :: EP(o) -> st[o] = RINSIDE
        :: else -> xlock = 0; st[o] = ENDED; break
        fi }
   :: atomic { st[o] == RINSIDE ->
+#ifdef ROLLBACK_DRAIN_OUTSIDE_LOCK
+       new = S;
+#else
        new = (S & ~ROWS(LOG)) | (H1 & ROWS(LOG));
+#endif
        if
        :: rmark -> xlock = 0; st[o] = RDRAIN
        :: !rmark && DUPKEY(new) ->
@@ -715,6 +860,7 @@ endoff:
           xlock = 0; st[o] = ENDED; new = 0; break
        :: else ->
           S = new; rlog = 0; live = 0; indexed = 0; phase = PROLLED; xlock = 0; st[o] = CLEAN0;
+          SAY("orchestrator %d: ROLLBACK: last reverse drain, names swapped back, COMMIT\n", o)
           RIGHT
 #ifdef REACH_ROLLBACK
           ; assert(it_is_reached)
@@ -723,7 +869,7 @@ endoff:
        new = 0 }
   /* The forward triggers go under a lock that waits for writers; the log goes after them. */
 #ifdef LOG_BEFORE_TRIGGER
-  :: atomic { STEP(CLEAN0) -> flogThere = 0; st[o] = CLEAN1 }
+  :: atomic { STEP(CLEAN0) -> SAY("orchestrator %d: drops the forward log\n", o) flogThere = 0; st[o] = CLEAN1 }
   :: atomic { STEP(CLEAN1) && IDLE -> fcap = 0; st[o] = ENDED; break }
 #else
   :: atomic { STEP(CLEAN0) && IDLE -> fcap = 0; st[o] = CLEAN1 }
@@ -735,14 +881,23 @@ endoff:
   :: atomic { st[o] != ENDED && !EP(o) && !INTX(o) && xlock != 1 + o ->
        rung[o] = 0; wst[2 * o] = 0; wst[2 * o + 1] = 0; st[o] = ENDED; break }
   :: atomic { o == 0 && (INTX(0) || xlock == 1) ->     /* killed: the server rolls back what was open */
+       SAY("orchestrator 0: dies; the server rolls back what it had open\n")
        if :: ap[0] || pick[0] -> unpick(0) :: else fi;
        if :: xlock == 1 -> xlock = 0 :: else fi;
        wst[0] = 0; wst[1] = 0; buf[0] = 0; buf[1] = 0; rung[0] = 0; st[0] = ENDED; break }
 #endif
 #ifdef ABORTS
-  /* partway abort, then a new migration of the same table under the same names: phases/*.undo */
-  :: atomic { o == 1 && abortOk && EP(1) && phase < PRETAIN && IDLE && !COPYING(0) && ap[1] == 0 && !INTX(1) && xlock == 0 ->
-       abortOk = 0; gen = 1; mygen[1] = 1; wst[2] = 0; wst[3] = 0; discard(); replace(); fcap = 0; flog = 0; st[1] = FIRST }
+  /*
+   * engine/effects.ts, abort: the triggers under their lock, then the shadow and the logs; then a new migration of the
+   * same table under the same names. Here orchestrator 1, once.
+   */
+  :: atomic { o == 1 && abortOk && EP(1) && phase < PRETAIN && ap[1] == 0 && !INTX(1) && xlock != 2 && st[1] < ABORT1 ->
+       SAY("orchestrator 1: aborts\n")
+       abortOk = 0; wst[2] = 0; wst[3] = 0; st[1] = ABORT1 }
+  :: atomic { STEP(ABORT1) && fcap && IDLE && xlock == 0 && !COPYING(0) -> fcap = 0 }
+  :: atomic { STEP(ABORT1) && fcap == 0 && xlock == 0 && !COPYING(0) ->
+       SAY("orchestrator 1: everything is gone; begins another migration of the same table\n")
+       gen = 1; mygen[1] = 1; discard(); replace(); flog = 0; st[1] = FIRST }
 #endif
   :: st[o] == ENDED -> break
   od
@@ -762,6 +917,7 @@ init {
     fi;
     G = S; st[0] = FIRST;
 #endif
+    ROWSAY("at first the table has:", G)
     run Writer(0); run Writer(1);
 #ifdef DAMAGE
     run Damage();
