@@ -35,13 +35,19 @@ export class Connections {
     this.#helper = await Session.open(this.#target);
     const atMost = this.#reached;
     if (this.#reached !== null) this.#reached += 1n;
-    this.#lease = await takeLease({
-      session: this.#holder,
-      helper: this.#helper,
-      migration: this.#migration,
-      takeover,
-      atMost,
-    });
+    try {
+      this.#lease = await takeLease({
+        session: this.#holder,
+        helper: this.#helper,
+        migration: this.#migration,
+        takeover,
+        atMost,
+      });
+    } catch (error) {
+      // Refused before it bumped anything: that epoch, when it comes, is another orchestrator's.
+      if (error instanceof PartwayError && error.kind === "refused") this.#reached = atMost;
+      throw error;
+    }
     this.#reached = BigInt(this.#lease.epoch);
   }
 

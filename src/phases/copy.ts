@@ -39,11 +39,15 @@ export function batchSql(plan: Plan, fromBlock: number | "$a", toBlock: number |
 SELECT ${writableList(plan)} FROM ONLY ${live} WHERE ctid >= '(${fromBlock},0)'::tid AND ctid < '(${toBlock},0)'::tid`;
 }
 
+/** The size of one file with the filenode of another, bigger one would leave blocks out that no batch misses. */
+const measureLock = (live: string): string => `LOCK TABLE ${live} IN ACCESS SHARE MODE`;
+
 function sql(plan: Plan): Statement[] {
   const { live } = sidesOf(plan, "forward");
   return [
     ...logDdl(plan, "forward"),
     ...triggerDdl(plan, "forward", live),
+    { sql: measureLock(live), note: "nobody rewrites the table between the two" },
     { sql: SQL.measure.trim(), note: "size and filenode, read after capture is committed" },
     { sql: batchSql(plan, "$a", "$b"), note: "once for each range of blocks, by several workers" },
     { sql: SQL.filenode, note: "in the same transaction: a rewrite of the source starts the copy again" },
@@ -117,9 +121,10 @@ async function run(context: PhaseContext): Promise<void> {
   if (stored.blocks !== null) await assertCaptured(session, plan);
   await installCapture(context, session);
   if (stored.blocks === null) {
-    await context.lease.tx(session, async () => {
+    const measure = async (): Promise<void> => {
       await session.query(SQL.measure, [plan.id, plan.source.oid, settings.batchBlocks]);
-    });
+    };
+    await context.lease.tx(session, measure, { lock: measureLock(live) });
     stored = await mustReadStored(session, plan.id);
   }
   const done = await session.rows(z.object({ batch: z.coerce.number(), rows: z.coerce.number() }), SQL.done, [

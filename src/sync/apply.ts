@@ -126,7 +126,8 @@ export async function applyInside(
   return picked.length;
 }
 
-async function refresh(work: () => Promise<void>): Promise<void> {
+/** Runs what writes to the lagging side. Errors: UniqueConflict for what one of its unique indexes refuses. */
+export async function refresh(work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {

@@ -1,7 +1,6 @@
 /** The reverse side of catching up: the retired table follows the new one through the retention window (DESIGN 3.8). */
 import type { Session } from "../pg/session.js";
-import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
-import { TruncateSeen } from "./apply.js";
+import { refresh, TruncateSeen, UniqueConflict } from "./apply.js";
 import type { CatchUpContext } from "./catchup.js";
 import { drain, follow, rest } from "./drain.js";
 import { markSql, overriding, sidesOf, writableList } from "./pairs.js";
@@ -10,7 +9,10 @@ function reverse(context: CatchUpContext) {
   return { plan: context.plan, lease: context.lease, sides: sidesOf(context.plan, "reverse") };
 }
 
-/** Reverse drain until the log is short. After a TRUNCATE of the new table or a leaf the retired table is rebuilt. */
+/**
+ * Reverse drain until the log is short. After a TRUNCATE of the new table or a leaf the retired table is rebuilt.
+ * Errors: UniqueConflict when the old unique key refuses that.
+ */
 export async function catchUpReverse(session: Session, context: CatchUpContext): Promise<void> {
   for (;;) {
     try {
@@ -35,7 +37,7 @@ export async function followReverse(
     } catch (error) {
       if (!(error instanceof TruncateSeen)) throw error;
       await rebuildRetired(session, context).catch(async (failure: unknown) => {
-        if (sqlState(failure) !== SQLSTATE.uniqueViolation) throw failure;
+        if (!(failure instanceof UniqueConflict)) throw failure;
         await rest(5000, until);
       });
     }
@@ -45,6 +47,7 @@ export async function followReverse(
 /**
  * Truncates the retired table and fills it from the new one, and takes away every log row of the same snapshot, in
  * one transaction. The new table is locked in ACCESS SHARE first: a snapshot older than the TRUNCATE sees nothing.
+ * Errors: UniqueConflict.
  */
 export async function rebuildRetired(session: Session, context: CatchUpContext): Promise<void> {
   const { plan, lease } = context;
@@ -54,19 +57,19 @@ export async function rebuildRetired(session: Session, context: CatchUpContext):
     level: "warn",
     message: "the new table was truncated: the retired table is rebuilt from it",
   });
-  await session.begin({ isolation: "repeatable read" });
-  try {
-    await session.query(`LOCK TABLE ${live} IN ACCESS SHARE MODE`);
-    await lease.check(session);
+  const work = async (): Promise<void> => {
     await session.query(markSql(plan));
     await session.query(`TRUNCATE ${lagging}`);
-    await session.query(
-      `INSERT INTO ${lagging} (${writableList(plan)}) ${overriding(plan)}SELECT ${writableList(plan)} FROM ${live}`,
-    );
+    const columns = writableList(plan);
+    await refresh(async () => {
+      await session.query(
+        `INSERT INTO ${lagging} (${columns}) ${overriding(plan)}SELECT ${columns} FROM ${live}`,
+      );
+    });
     await session.query(`DELETE FROM ${log}`);
-    await session.commit();
-  } catch (error) {
-    if (session.inTransaction) await session.rollback();
-    throw error;
-  }
+  };
+  await lease.tx(session, work, {
+    isolation: "repeatable read",
+    lock: `LOCK TABLE ${live} IN ACCESS SHARE MODE`,
+  });
 }

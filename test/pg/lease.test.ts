@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { Connections } from "../../src/engine/connections.js";
 import { EXIT } from "../../src/errors.js";
-import { bumpEpoch, type Lease, takeLease } from "../../src/pg/lease.js";
+import { bumpEpoch, LEASE_SQL, type Lease, takeLease } from "../../src/pg/lease.js";
 import type { Session } from "../../src/pg/session.js";
 import { copy } from "../../src/phases/copy.js";
 import { cutover } from "../../src/phases/cutover.js";
 import type { Settings } from "../../src/phases/phase.js";
 import { applyOnce } from "../../src/sync/apply.js";
 import { makeItems, startItems, tables } from "../engine/items.js";
-import { freshDatabase, type TestDatabase } from "../support/database.js";
+import { freshDatabase, type TestDatabase, targetOf } from "../support/database.js";
 import { type TestMigration, value } from "../support/migration.js";
 
 const POLL = { timeout: 30_000, interval: 3 };
@@ -162,6 +163,21 @@ test("a session that is not Partway's would be ended because it stands in the wa
   await expect.poll(() => value(person, waits), POLL).toBe("true");
   await person.commit();
   expect(Number(await bumped)).toBe(Number(migration.lease.epoch) + 1);
+});
+
+test("a zombie that was refused once would count the other's epoch as its own, and take the migration back", async () => {
+  const migration = await startItems(db);
+  const zombie = new Connections(targetOf(db.ownerUrl), migration.plan.id);
+  await zombie.take(true);
+  await zombie.close();
+  // Its own connection, not yet given up by the server, or the other one's: the lock is held, nothing is bumped.
+  const holder = await db.session();
+  await holder.query(LEASE_SQL.lock, [migration.plan.id]);
+  await expect(zombie.take(false)).rejects.toMatchObject({ kind: "refused" });
+  await session.query("UPDATE partway.migration SET epoch = epoch + 1");
+  await holder.query(LEASE_SQL.unlock, [migration.plan.id]);
+  await expect(zombie.take(false)).rejects.toMatchObject({ kind: "fenced" });
+  await zombie.close();
 });
 
 test("a phase of this process itself would be taken for a takeover", async () => {

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import { CommitUnknown, type Session } from "../../src/pg/session.js";
+import { SQLSTATE, sqlState } from "../../src/pg/sqlstate.js";
 import { batchSql } from "../../src/phases/copy.js";
 import { markSql } from "../../src/sync/pairs.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
@@ -93,6 +94,18 @@ test("rows written just before capture stands would lie beyond the end of the co
   expect(await m.log()).toEqual([]);
   expect(await copied()).toBe(1500);
   await arrivesWhole();
+});
+
+test("a table rewritten between its size and its filenode would be copied short", async () => {
+  let refused: string | null = "not asked";
+  m.before(/UPDATE partway.migration SET blocks/, async () => {
+    const other = await m.db.session();
+    await other.query("SET lock_timeout = '300ms'");
+    refused = await other.query("VACUUM FULL public.orders").then(() => null, sqlState);
+  });
+  await m.run("copy");
+  expect(refused).toBe(SQLSTATE.lockNotAvailable);
+  expect(await copied()).toBe(1000);
 });
 
 test("what is written while the first batch begins would be lost", async () => {

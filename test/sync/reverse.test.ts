@@ -73,6 +73,25 @@ test("one duplicate id would stop the way back for every other row", async () =>
   expect((await tell()).safe).toBe(true);
 });
 
+test("a TRUNCATE while an id stands twice would end the window and the rollback with the server's error", async () => {
+  await app.query(
+    "INSERT INTO public.orders (id, created_at, note) VALUES (5, '2025-12-12 00:00+00', 'twin')",
+  );
+  await app.query(`TRUNCATE public.${m.plan.leaves[1]?.name}`);
+  await m.run("retain");
+  expect((await tell()).sentence).toMatch(
+    /^rollback is not safe because key 5 stands 2 times .*; and the new table was truncated and the retired one is still/,
+  );
+  await expect(m.run("rollback")).rejects.toMatchObject({
+    kind: "not-safe",
+    message: expect.stringMatching(/^rollback is not safe because key 5 stands 2 times/),
+  });
+  await app.query("DELETE FROM public.orders WHERE note = 'twin'");
+  await m.run("retain");
+  expect(await m.difference("reverse")).toEqual(SAME);
+  expect((await tell()).safe).toBe(true);
+});
+
 test("a rollback with a duplicate id would drop one of the two rows", async () => {
   await app.query(
     "INSERT INTO public.orders (id, created_at, note) VALUES (5, '2025-12-12 00:00+00', 'twin')",
