@@ -7,6 +7,7 @@ export type Assertion =
   | "comparison_is_true"
   | "knows_who_is_live"
   | "statements_succeed"
+  | "skip_goes_in"
   | "it_is_reached";
 
 export interface Config {
@@ -91,7 +92,7 @@ const left = (name: string, expect: Assertion, ...switches: string[]): Config =>
 export const WITHOUT: Config[] = [
   left("without dedupe", "pair_stands_once", toCutover, "NO_DEDUPE"),
   left("OLD pair not logged", "visible_is_committed", toCutover, "NO_OLD_PAIR"),
-  left("OLD pair not logged, window", "visible_is_committed", "START_RETAIN", "NO_OLD_PAIR"),
+  left("OLD pair not logged, window", "skip_goes_in", "START_RETAIN", "NO_OLD_PAIR"),
   left("NEW pair not logged", "visible_is_committed", toCutover, "NO_NEW_PAIR"),
   left("NEW pair not logged, window", "visible_is_committed", "START_RETAIN", "NO_NEW_PAIR"),
   left("last drain outside the lock", "visible_is_committed", toCutover, "DRAIN_OUTSIDE_LOCK"),
@@ -107,7 +108,14 @@ export const WITHOUT: Config[] = [
     toCutover,
     "CUTOVER_SNAPSHOT_BEFORE_LOCK",
   ),
-  left("epoch read without a lock: cutover", "knows_who_is_live", toCutover, "CRASH", "NO_FOR_SHARE"),
+  left(
+    "epoch read without a lock: cutover",
+    "knows_who_is_live",
+    toCutover,
+    "CRASH",
+    "NO_FOR_SHARE",
+    "TXS=1",
+  ),
   left(
     "epoch read without a lock: copy",
     "pair_stands_once",
@@ -173,6 +181,7 @@ export const WITHOUT: Config[] = [
     "TRUNC",
     "REWRITE",
     "REBUILD_SNAPSHOT_BEFORE_LOCK",
+    "TXS=3",
   ),
   left("no validation, a damaged shadow", "visible_is_committed", toCutover, "DAMAGE", "NO_VALIDATION"),
   left("log dropped before its trigger", "statements_succeed", "LOG_BEFORE_TRIGGER"),
@@ -182,7 +191,7 @@ export const WITHOUT: Config[] = [
 export const REDUNDANT: Config[] = [
   {
     name: "a copy batch without FOR SHARE, no abort",
-    switches: [toCutover, "CRASH", "NO_FOR_SHARE_COPY"],
+    switches: [toCutover, "CRASH", "NO_FOR_SHARE_COPY", "TXS=1"],
     expect: "holds",
   },
   {

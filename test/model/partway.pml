@@ -876,6 +876,13 @@ endoff:
   :: atomic { STEP(CLEAN1) -> flogThere = 0; flog = 0; st[o] = ENDED; break }
 #endif
 
+#if defined(TRUNC) || defined(REWRITE)
+  /* pg/aside.ts: somebody waits for ACCESS EXCLUSIVE behind a step: it is cancelled, rolled back, and done again. */
+  :: atomic { ap[o] -> unpick(o); rung[o] = 0 }
+  :: atomic { COPYING(o) -> wst[2 * o] = (wst[2 * o] == 2 -> 0 : wst[2 * o]);
+       wst[2 * o + 1] = (wst[2 * o + 1] == 2 -> 0 : wst[2 * o + 1]); buf[2 * o] = 0; buf[2 * o + 1] = 0 }
+#endif
+
 #ifdef CRASH
   /* -- fenced, dead, aborted: pg/lease.ts ----------------------------------------------------------------------------- */
   :: atomic { st[o] != ENDED && !EP(o) && !INTX(o) && xlock != 1 + o ->
