@@ -2,16 +2,24 @@
  * A connection of the application that the demo and the tests play. It imports `pg` itself, on purpose: it must
  * behave like somebody's application (server defaults, search_path, prepared statements), not like Partway's sessions.
  */
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
+import { from as copyFrom } from "pg-copy-streams";
 import { messageOf } from "../errors.js";
 import { sqlState } from "../pg/sqlstate.js";
 
 /** Every column any of the writer's statements returns, as text. */
 export type AppRow = Partial<
-  Record<"id" | "image" | "hash" | "range" | "rows" | "max" | "from" | "to", string | null>
+  Record<
+    | ("id" | "image" | "hash" | "range" | "rows" | "max" | "from" | "to")
+    // The writers of test/support/writers ask for these as well.
+    | ("key" | "part" | "n" | "keys" | "leaf"),
+    string | null
+  >
 >;
-export type AppParam = string | number | null | readonly string[];
+export type AppParam = string | number | null | readonly (string | null)[];
 
 /** Rows are compared as text, so what decides how the server prints them is fixed. */
 const PRINTING = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET extra_float_digits = 1";
@@ -80,6 +88,16 @@ export class AppConnection {
       client.query<AppRow>({ text: sql, values: [...params], ...(this.#prepared ? { name } : {}) }),
     );
     return { rows: result.rows, count: result.rowCount ?? 0 };
+  }
+
+  /** COPY ... FROM STDIN; gives the number of rows the server took. */
+  async copyIn(sql: string, text: string): Promise<number> {
+    const client = this.#client;
+    if (client === null) throw new Error("the application's connection is closed");
+    this.sent++;
+    const stream = client.query(copyFrom(sql));
+    await this.#watch.time(() => pipeline(Readable.from([text]), stream));
+    return stream.rowCount;
   }
 
   /** Transaction control, never prepared. */
