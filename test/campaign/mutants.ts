@@ -2,7 +2,7 @@
  * The mutants campaign: tests that can fail. Switches off one guard at a time in a private copy of the tree and runs the
  * tests that must go red for it.
  *
- *   npm run campaign:mutants -- [--only <part of a guard's name or of a topic>] [--version 15|18] [--jobs 2] [--why]
+ *   npm run campaign:mutants -- [--only <topic or part of a guard's name>,...] [--version 15|18] [--jobs 2] [--why]
  *
  * First all named tests must be green without a mutant. One line a mutant: the guard, the test that went red, seconds;
  * `--why` adds what that test said. Ends with 1 unless every mutant is caught.
@@ -28,9 +28,11 @@ const { values } = parseArgs({
 
 const ROOT = join(import.meta.dirname, "../..");
 const version: ServerVersion = values.version === "18" ? "18" : "15";
+const TOPICS = new Set(MUTANTS.map(({ topic }) => topic));
 const only = values.only?.split(",");
 const chosen = MUTANTS.filter(
-  ({ topic, guard }) => only?.some((part) => topic === part || guard.includes(part)) ?? true,
+  ({ topic, guard }) =>
+    only?.some((part) => (TOPICS.has(part) ? topic === part : guard.includes(part))) ?? true,
 );
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
@@ -78,6 +80,11 @@ async function main(): Promise<number> {
   if (faults.length > 0 || chosen.length === 0) return 1;
   const started = performance.now();
   const place = mkdtempSync(join(tmpdir(), "partway-mutants-"));
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      rmSync(place, { recursive: true, force: true });
+      process.exit(130);
+    });
   const server = await startOwnServer(version);
   process.env[`PARTWAY_TEST_URL_${version}`] = server.superuserUrl;
   const runners: TestRunner[] = [];

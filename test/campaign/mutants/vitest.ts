@@ -54,11 +54,13 @@ export class TestRunner {
     }
     this.#vitest.setGlobalTestNamePattern(new RegExp(patternOf(reds)));
     const all = await this.#vitest.globTestSpecifications([...files]);
+    // What it gives back are the modules of all runs so far.
     const { testModules, unhandledErrors } = await this.#vitest.runTestSpecifications(
       all.filter(({ moduleId }) => files.has(moduleId)),
     );
     const seconds = (performance.now() - started) / 1000;
-    return { ...read(testModules, unhandledErrors), seconds };
+    const modules = testModules.filter(({ moduleId }) => files.has(moduleId));
+    return { ...read(modules, unhandledErrors), seconds };
   }
 
   close(): Promise<void> {
