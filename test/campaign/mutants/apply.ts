@@ -169,13 +169,13 @@ export const APPLY: readonly Mutant[] = [
   {
     guard: "the rebuilding of the retired table reads rows and log on one snapshot",
     rule: "3.8",
-    edits: [[REVERSE_TS, `session.begin({ isolation: "repeatable read" })`, "session.begin()"]],
+    edits: [[REVERSE_TS, `isolation: "repeatable read",`, ""]],
     red: [[REVERSE_TEST, "changes committed while the retired table is rebuilt would be forgotten"]],
   },
   {
     guard: "the new table is locked before the rebuilding's snapshot",
     rule: "3.8",
-    edits: [[REVERSE_TS, `await session.query(\`LOCK TABLE \${live} IN ACCESS SHARE MODE\`);`, ""]],
+    edits: [[REVERSE_TS, `lock: \`LOCK TABLE \${live} IN ACCESS SHARE MODE\`,`, ""]],
     red: [[GUARDS_TEST, "a rewrite of the new table while the retired one is rebuilt"]],
   },
   {

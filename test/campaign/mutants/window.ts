@@ -56,7 +56,7 @@ export const WINDOW: readonly Mutant[] = [
   {
     guard: "the rebuilding of the retired table checks the epoch",
     rule: "3.9",
-    edits: [["src/sync/reverse.ts", "await lease.check(session);", ""]],
+    edits: [["src/sync/reverse.ts", "await lease.tx(session, work, {", "await session.tx(work, {"]],
     red: [[GUARDS_TEST, "a zombie would rebuild the retired table"]],
   },
   {
