@@ -57,13 +57,19 @@ function fenced(migration: string): PartwayError {
   });
 }
 
+/** No row, when even its table is gone: another process has ended the migration, and it was the last one here. */
+function gone(error: unknown): null {
+  if (sqlState(error) === SQLSTATE.undefinedTable) return null;
+  throw error;
+}
+
 /** A lease of a known epoch. */
 export function leaseOf(migration: string, epoch: string): Lease {
   const check = async (session: Session): Promise<void> => {
     const row = await session.maybe(Epoch, LEASE_SQL.check, [migration]).catch((error: unknown) => {
       // Under REPEATABLE READ a bumped epoch shows as a serialization failure: somebody updated the row.
       if (sqlState(error) === SQLSTATE.serializationFailure) return "moved" as const;
-      throw error;
+      return gone(error);
     });
     // A phase change by this same process also moves the row: the caller's retry reads it again.
     if (row === "moved") throw new LeaseMoved();
@@ -112,7 +118,7 @@ export async function takeLease(options: {
   let held = await tryLock();
   // A zombie is told so at once, also while the other one is at work; it must not wait for its turn.
   if (!held && atMost !== null) {
-    const now = await session.maybe(Epoch, LEASE_SQL.epoch, [migration]);
+    const now = await session.maybe(Epoch, LEASE_SQL.epoch, [migration]).catch(gone);
     if (now === null || BigInt(now.epoch) > atMost) throw fenced(migration);
   }
   if (!held) {
@@ -155,7 +161,9 @@ export async function bumpEpoch(
       .catch(() => clearInterval(timer));
   }, 1000);
   try {
-    const row = await session.maybe(Epoch, LEASE_SQL.bump, [migration, atMost?.toString() ?? null]);
+    const row = await session
+      .maybe(Epoch, LEASE_SQL.bump, [migration, atMost?.toString() ?? null])
+      .catch(gone);
     if (row === null) throw fenced(migration);
     return row.epoch;
   } finally {
