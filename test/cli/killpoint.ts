@@ -37,6 +37,8 @@ export interface KillProxy {
   /** From now on the point counts; `kill` is called once, synchronously, at the moment. Resolves when that happened. */
   arm(point: KillPoint, kill: () => void): { happened(): boolean };
   disarm(): void;
+  /** Calls `listener` with every message that goes to the server from now on. */
+  onSent(listener: (text: string) => void): void;
   stop(): Promise<void>;
 }
 
@@ -67,6 +69,7 @@ export async function startKillProxy(direct: string): Promise<KillProxy> {
     armed.left -= 1;
     return armed.left > 0 ? null : armed;
   };
+  let hear: (text: string) => void = () => undefined;
   /** True when the message may go on to the server. */
   const sending = (talk: Conversation, message: string): boolean => {
     const at = hits(message, "at");
@@ -91,7 +94,9 @@ export async function startKillProxy(direct: string): Promise<KillProxy> {
       socket.on("error", () => socket.destroy());
     }
     client.on("data", (bytes) => {
-      if (sending(talk, bytes.toString("latin1"))) server.write(bytes);
+      const text = bytes.toString("latin1");
+      hear(text);
+      if (sending(talk, text)) server.write(bytes);
     });
     server.on("data", (bytes) => {
       if (talk.fate !== null) {
@@ -118,6 +123,9 @@ export async function startKillProxy(direct: string): Promise<KillProxy> {
     },
     disarm: () => {
       armed = null;
+    },
+    onSent: (told) => {
+      hear = told;
     },
     stop: async () => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));

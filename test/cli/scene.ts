@@ -19,6 +19,10 @@ export interface Scene {
   session: Session;
   folder: Folder;
   writer: Writer;
+  /** What `folder`'s processes talk to the server through. */
+  proxy: KillProxy;
+  /** Another folder; what is typed there goes to the server directly. */
+  otherFolder(): Folder;
   /** Runs `partway <args>` through the proxy to its end. */
   partway(args: readonly string[]): Promise<Ended>;
   /** Runs it until the kill point and expects that it died there. */
@@ -37,6 +41,7 @@ export async function openScene(rows: number): Promise<Scene> {
   await createOrders(session, { ...TABLE, rows, months: 2 });
   const proxy: KillProxy = await startKillProxy(db.ownerUrl);
   const folder = freshFolder(built.file, proxy.url(db.ownerUrl));
+  const others: Folder[] = [];
   const writer = await startWriter({
     ...{ url: db.ownerUrl, table: TABLE, clients: 3 },
     ...{ statementsPerSecond: 200, seed: 11 },
@@ -46,6 +51,12 @@ export async function openScene(rows: number): Promise<Scene> {
     session,
     folder,
     writer,
+    proxy,
+    otherFolder: () => {
+      const other = freshFolder(built.file, db.ownerUrl);
+      others.push(other);
+      return other;
+    },
     partway: (args) => folder.run(args),
     kill: async (args, point) => {
       const process = folder.start(args);
@@ -72,7 +83,7 @@ export async function openScene(rows: number): Promise<Scene> {
     },
     close: async () => {
       await writer.stop();
-      await folder.remove();
+      await Promise.all([folder, ...others].map((one) => one.remove()));
       await proxy.stop();
       await db.drop();
       built.remove();
