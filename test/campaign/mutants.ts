@@ -64,7 +64,7 @@ async function tryOne(mutant: Mutant, tree: string, runner: TestRunner): Promise
   const files = edits.map(([file]) => file);
   const outcome = await mutated(tree, edits, () => {
     runner.forget(files);
-    return runner.run(red, hangs === undefined ? undefined : 30_000);
+    return runner.run(red, hangs === undefined ? undefined : 45_000);
   });
   runner.forget(files);
   const { caught, said } = judge(mutant, outcome);

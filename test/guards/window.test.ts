@@ -80,6 +80,16 @@ test("a leaf attached in the window would be called safe before its TRUNCATE is 
   });
 });
 
+test("a rollback that cannot be would lock the table to find that out", async () => {
+  await migration.through("cutover");
+  await session.query("INSERT INTO public.items (id, bucket, note) VALUES (5, 700, 'twin')");
+  await expect(migration.run("rollback")).rejects.toMatchObject({
+    kind: "not-safe",
+    message: expect.stringContaining("key 5 stands 2 times"),
+  });
+  expect(migration.seen("lock-try").filter((attempt) => attempt.purpose === "rollback")).toEqual([]);
+});
+
 test("a column added between the last look and the rollback's lock would be lost", async () => {
   await migration.through("cutover");
   migration.before(/^LOCK TABLE .* IN SHARE UPDATE EXCLUSIVE/, async () => {

@@ -219,6 +219,12 @@ export const CAPTURE: readonly Mutant[] = [
     ],
   },
   {
+    guard: "size and filenode are read under a lock: no rewrite in between",
+    rule: "3.2",
+    edits: [[COPY_TS, "measure, { lock: measureLock(live) });", "measure);"]],
+    red: [[COPY_TEST, "a table rewritten between its size and its filenode would be copied short"]],
+  },
+  {
     guard: "a batch begins at its own first block",
     rule: "3.2",
     edits: [[COPY_TS, `ctid >= '(\${fromBlock},0)'`, `ctid > '(\${fromBlock},1)'`]],

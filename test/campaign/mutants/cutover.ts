@@ -69,6 +69,13 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "lock_timeout bounds each try",
     rule: "3.6",
+    edits: [[LOCKS_TS, `await setLocal(session, "lock_timeout", timeoutMs);`, ""]],
+    red: [[LOCKS_TEST, "a VACUUM that never ends would be waited for without end, and not named"]],
+    hangs: "SHARE UPDATE EXCLUSIVE is waited for as long as the vacuum takes; there is no other bound on it",
+  },
+  {
+    guard: "lock_timeout and statement_timeout bound each try for the strong locks",
+    rule: "3.6",
     edits: [
       [LOCKS_TS, `await setLocal(session, "lock_timeout", timeoutMs);`, ""],
       [LOCKS_TS, `await setLocal(session, "statement_timeout", statementMs);`, ""],
@@ -79,7 +86,7 @@ export const CUTOVER: readonly Mutant[] = [
       [LOCKS_TEST, "a long reader would make the run wait for ever"],
     ],
     hangs: "without either the lock is waited for as long as the reader reads",
-    note: "statement_timeout is as long as lock_timeout for the strong locks, so it bounds a try alone as well.",
+    note: "For the strong locks the two are as long as each other: either bounds a try of a table without leaves.",
   },
   {
     guard: "statement_timeout bounds each try, whatever the number of leaves",

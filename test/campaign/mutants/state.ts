@@ -167,7 +167,9 @@ export const STATE: readonly Mutant[] = [
       [OPEN_TS, "linkSync(draft, file);", "renameSync(draft, file);"],
       [OPEN_TS, "  openSync,\n", "  openSync,\n  renameSync,\n"],
     ],
-    red: [[PROCESSES_TEST, "of six started at once on a journal that is not there yet"]],
+    red: [
+      ["test/guards/journal.unit.test.ts", "what appears under the journal's name while a new one is made"],
+    ],
   },
   {
     guard: "a process that lives is not taken for dead",

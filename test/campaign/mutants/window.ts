@@ -68,6 +68,18 @@ export const WINDOW: readonly Mutant[] = [
     red: [[ENGINE_TEST, "a zombie that lost its connections to a takeover would take the migration back"]],
   },
   {
+    guard: "an orchestrator that was refused does not count the other's epoch as its own",
+    rule: "3.9",
+    edits: [
+      [
+        "src/engine/connections.ts",
+        `error.kind === "refused") this.#reached = atMost;`,
+        `error.kind === "refused") this.#reached = this.#reached;`,
+      ],
+    ],
+    red: [[LEASE_TEST, "a zombie that was refused once would count the other's epoch as its own"]],
+  },
+  {
     guard: "only Partway's own backends are ended",
     rule: "3.9",
     edits: [
@@ -221,10 +233,17 @@ export const WINDOW: readonly Mutant[] = [
     red: [[RETAIN_TEST, "rows truncated from … would come back by a rollback"]],
   },
   {
+    guard: "a rebuilding that the old key refuses is told by the verdict, and ends nothing",
+    rule: "3.8",
+    edits: [[RETAIN_TS, "if (!(error instanceof UniqueConflict)) throw error;", "throw error;"]],
+    red: [[REVERSE_TEST, "a TRUNCATE while an id stands twice would end the window and the rollback"]],
+  },
+  {
     guard: "rollback refuses while the verdict is not safe",
     rule: "3.8",
     edits: [[ROLLBACK_TS, "if (!now.safe) throw notSafe(plan, now.sentence);", ""]],
-    red: [[REVERSE_TEST, "a rollback with a duplicate id would drop one of the two rows"]],
+    red: [[GUARDS_TEST, "a rollback that cannot be would lock the table to find that out"]],
+    note: "The last drain inside the lock meets the same conflict and refuses too; then everybody has waited.",
   },
   {
     guard: "rollback looks at the definitions again inside its lock",
