@@ -15,12 +15,14 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   rmSync,
   statSync,
 } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { badInput } from "../src/errors.js";
+import { killPoint } from "../src/kill-switch.js";
 import {
   codeOf,
   damaged,
@@ -32,6 +34,7 @@ import {
   openProblem,
   orphanLog,
 } from "./journal-errors.js";
+import { isAlive } from "./journal-owner.js";
 import { APPLICATION_ID, upgrade, VERSION, versionOf } from "./journal-schema.js";
 
 /** How long one process waits for another one's write, ms. A write here is a few rows, so this is already a hang. */
@@ -53,6 +56,7 @@ export function journalPath(path: string): string {
  */
 export function openDatabase(file: string, mode: JournalMode): Database.Database {
   try {
+    if (mode === "write") removeAbandoned(file);
     if (!isThere(file)) {
       if (mode === "read") throw notThere(file);
       create(file);
@@ -142,24 +146,44 @@ function requireWal(db: Database.Database, file: string): void {
 function create(file: string): void {
   for (const log of [`${file}-wal`, `${file}-journal`])
     if (sizeOf(log) > 0 && !existsSync(file)) throw orphanLog(file, log);
+  const directory = killPoint("file: the journal's directory is made");
+  directory.before();
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  directory.after();
   const draft = `${file}.new-${process.pid}-${randomBytes(4).toString("hex")}`;
   try {
+    const point = killPoint("file: the journal's draft is made");
     closeSync(openSync(draft, "wx", 0o600));
+    point.before();
     connect(draft, "write", (db) => {
       db.pragma(`application_id = ${APPLICATION_ID}`);
       upgrade(db);
       requireWal(db, file);
     }).close();
+    point.after();
     publish(draft, file);
   } finally {
     for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(`${draft}${suffix}`, { force: true });
   }
 }
 
+/** Drafts of processes that died while they made this journal, or right after. */
+function removeAbandoned(file: string): void {
+  const directory = dirname(file);
+  if (!existsSync(directory)) return;
+  const drafts = `${basename(file)}.new-`;
+  for (const name of readdirSync(directory)) {
+    const [, pid] = name.startsWith(drafts) ? (/^(\d+)-/.exec(name.slice(drafts.length)) ?? []) : [];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(directory, name), { force: true });
+  }
+}
+
 function publish(draft: string, file: string): void {
+  const point = killPoint("file: the journal gets its name");
+  point.before();
   try {
     linkSync(draft, file);
+    point.after();
   } catch (error) {
     const code = codeOf(error);
     if (code === "EEXIST") return; // another process was faster; its journal is as good

@@ -16,7 +16,7 @@ export function mayTakeOver(current: Owner, next: Owner): boolean {
 }
 
 /** EPERM means alive under another user; only ESRCH is "no such process" (kill(2)). */
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

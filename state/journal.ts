@@ -132,7 +132,8 @@ export class Journal {
       this.#run("addTransition", { migration, from, to, event, outcome, at });
       this.#run("moveMigration", { migration, to, outcome, at, snapshot: redactedJson(row.snapshot) });
     };
-    this.#write("transition", move, { driver: migration });
+    const detail = outcome === null ? `to ${to}` : `to ${to}, ${outcome}`;
+    this.#write("transition", move, { driver: migration, detail });
   }
 
   /** Transitions of a migration, oldest first. */
@@ -241,7 +242,7 @@ export class Journal {
       if (NOISY.has(kind)) this.#run("dropEventsOfKind", { migration, kind });
       this.#run("addEvent", { migration, kind, body: redactedJson(e) });
     };
-    this.#write("event", add, { driver: migration });
+    this.#write("event", add, { driver: migration, detail: kind });
   }
 
   /** Events after `sinceRowid`, oldest first. A rowid is never used twice, so the last one seen is a safe bookmark. */
@@ -308,33 +309,40 @@ export class Journal {
 
   /**
    * The one way to write: an IMMEDIATE transaction (which waits for another process's write), counted and announced.
-   * `driver`: written as the process that drives this migration, if this object has claimed it.
+   * `driver`: written as the process that drives this migration, if this object has claimed it. `detail`: what else
+   * the announcement says.
    */
   #write<T>(
     label: string,
     work: () => T,
-    { driver, problem }: { driver?: string; problem?: (error: unknown) => PartwayError } = {},
+    {
+      driver,
+      problem,
+      detail,
+    }: { driver?: string; problem?: (error: unknown) => PartwayError; detail?: string } = {},
   ): T {
     if (this.#db.readonly) throw new Error(`the journal ${this.file} was opened for reading: ${label}`);
     // SQLite would go on writing into the file that has no name any more, and nobody would ever read it.
     if (fileId(this.file) !== this.#fileId) throw replaced(this.file, label);
     this.#writes += 1;
     const n = this.#writes;
-    this.#onWrite?.({ n, label, point: "before" });
+    const announce = (point: "before" | "inside" | "after") =>
+      this.#onWrite?.({ n, label: detail === undefined ? label : `${label} ${detail}`, point });
+    announce("before");
     let result: T;
     try {
       result = this.#db
         .transaction(() => {
           if (driver !== undefined) this.#assertDrives(driver);
           const value = work();
-          this.#onWrite?.({ n, label, point: "inside" });
+          announce("inside");
           return value;
         })
         .immediate();
     } catch (error) {
       throw problem?.(error) ?? writeProblem(this.file, label, error);
     }
-    this.#onWrite?.({ n, label, point: "after" });
+    announce("after");
     return result;
   }
 

@@ -5,9 +5,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { chmod, mkdir, open, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { badInput, messageOf, PartwayError } from "../errors.js";
+import { numbered } from "../kill-switch.js";
 
 /** What a file that is still being written ends in. */
 export const PARTIAL = ".partial";
@@ -17,8 +18,10 @@ const DIR_MODE = 0o700;
 /** Makes `dir` and whatever is missing above it; `dir` itself is the owner's alone. Errors: see fileFault. */
 export async function makePrivateDir(dir: string): Promise<void> {
   try {
-    await mkdir(dir, { recursive: true, mode: DIR_MODE });
-    await chmod(dir, DIR_MODE);
+    await numbered("file: the backup's directory is made", async () => {
+      await mkdir(dir, { recursive: true, mode: DIR_MODE });
+      await chmod(dir, DIR_MODE);
+    });
   } catch (error) {
     throw fileFault(error, dir);
   }
@@ -29,7 +32,7 @@ export async function writeWhole(path: string, text: string): Promise<void> {
   try {
     const handle = await open(path + PARTIAL, "w", FILE_MODE);
     try {
-      await handle.writeFile(text);
+      await numbered(`file: ${basename(path)} is written`, () => handle.writeFile(text));
     } finally {
       await handle.close();
     }
@@ -46,7 +49,7 @@ export async function writeWhole(path: string, text: string): Promise<void> {
 export async function publish(path: string): Promise<void> {
   await chmod(path + PARTIAL, FILE_MODE);
   await flush(path + PARTIAL);
-  await rename(path + PARTIAL, path);
+  await numbered(`file: ${basename(path)} gets its name`, () => rename(path + PARTIAL, path));
   await flush(dirname(path));
 }
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { RunEventBody } from "../../state/events.js";
 import { asPartwayError, PartwayError } from "../errors.js";
+import { numbered } from "../kill-switch.js";
 import type { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 import type { Plan } from "../plan/types.js";
@@ -83,7 +84,8 @@ export async function removeUnfinished(dir: string): Promise<void> {
   const data: readonly string[] = names.includes("manifest.json") ? [] : Object.values(FILES);
   const unfinished = [...Object.values(FILES), "manifest.json"].map((name) => name + PARTIAL);
   for (const name of names)
-    if (data.includes(name) || unfinished.includes(name)) await rm(join(dir, name), { force: true });
+    if (data.includes(name) || unfinished.includes(name))
+      await numbered(`file: ${name} is removed`, () => rm(join(dir, name), { force: true }));
 }
 
 /** The manifest of the backup that is there, when it is this migration's and its file is intact. */
@@ -102,7 +104,7 @@ async function keepable({ plan, dir, signal, emit }: BackupRequest): Promise<Man
   } catch (error) {
     if (!(error instanceof PartwayError)) throw error;
     emit({ event: "log", level: "warn", message: `${error.message}; the backup is made again` });
-    await rm(join(dir, "manifest.json"));
+    await numbered("file: manifest.json is removed", () => rm(join(dir, "manifest.json")));
     return null;
   }
   emit({
@@ -182,7 +184,9 @@ async function readTable(request: BackupRequest, session: Session, path: string)
       rows = sofar.rows;
     };
     const sql = copyOutSql(source, snapshot.encoding);
-    await writeCopy({ session, sql, path, signal: request.signal, onProgress }).finally(stop);
+    await numbered("file: the rows are written", () =>
+      writeCopy({ session, sql, path, signal: request.signal, onProgress }),
+    ).finally(stop);
     return { snapshot, sum: await measure() };
   }
   // Side by side, so that the two scans of the table share what they read; when one fails the other is ended.
@@ -191,7 +195,9 @@ async function readTable(request: BackupRequest, session: Session, path: string)
   const stop = watchFile(path, (bytes) =>
     emit({ event: "backup", method: "pg_dump", bytes, rows: null, path, done: false }),
   );
-  const dump = dumpTable({ tools, target, table: source, ...snapshot, path, signal });
+  const dump = numbered("file: pg_dump writes the rows", () =>
+    dumpTable({ tools, target, table: source, ...snapshot, path, signal }),
+  );
   const both = [dump, cancelledBy(failed.signal, session, request.open, measure)] as const;
   for (const one of both) one.catch((error: unknown) => failed.abort(error));
   try {

@@ -50,6 +50,13 @@ type PartwayMachine = ReturnType<typeof partwayMachine>;
 /** Waits between tries after a lost connection, ms; then the run halts, resumable. */
 const RECONNECT_MS = [500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
 
+/** The machine's final states, and what they are called. */
+const ENDS: ReadonlyMap<string, Outcome> = new Map([
+  ["done", "done"],
+  ["rolledBack", "rolled-back"],
+  ["aborted", "aborted"],
+]);
+
 export class Engine {
   readonly #o: EngineOptions;
   readonly #connections: Connections;
@@ -224,12 +231,13 @@ export class Engine {
       to,
       event,
       snapshot: { value: snapshot.value, context: snapshot.context },
-      outcome: null,
+      // An end is told with the step that makes it: the database has no row any more that a later process could ask.
+      outcome: ENDS.get(to) ?? null,
       at: new Date().toISOString(),
     });
     this.#lastState = to;
     if (to === "halted") this.#halted(snapshot.context);
-    else if (snapshot.status === "done") this.#watch(this.#ended(to));
+    else if (snapshot.status === "done") this.#watch(this.#ended(ENDS.get(to) ?? "done"));
   }
 
   #setGate(paused: boolean): void {
@@ -418,10 +426,8 @@ export class Engine {
     return context.from === "retain" ? "retained" : "stopped";
   }
 
-  async #ended(state: string): Promise<void> {
+  async #ended(outcome: Outcome): Promise<void> {
     await this.#effect.catch(() => undefined);
-    const outcome: Outcome =
-      state === "rolledBack" ? "rolled-back" : state === "aborted" ? "aborted" : "done";
     await this.#end(outcome, EXIT.done, null);
   }
 

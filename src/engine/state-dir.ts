@@ -84,7 +84,8 @@ export function pickMigration(journal: Journal, id: string | undefined, endedToo
 function journalKillPoints(): WriteHook {
   let current: KillPoint | null = null;
   return ({ label, point }) => {
-    if (point === "before") {
+    // Before the commit and not before the first statement: SQLite then has something to undo.
+    if (point === "inside") {
       current = killPoint(`journal: ${label}`);
       current.before();
     } else if (point === "after") current?.after();

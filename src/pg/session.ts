@@ -10,7 +10,7 @@ import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
 import type { z } from "zod";
 import { messageOf } from "../errors.js";
-import { sqlKillPoint } from "../kill-switch.js";
+import { SqlPoints } from "../kill-switch.js";
 import { connectFailure, type FailedAttempt, NoPassword, worthAnotherWay } from "./connect-failure.js";
 import { sqlState } from "./sqlstate.js";
 import type { Target } from "./target.js";
@@ -66,6 +66,7 @@ export class Session {
   #lost: Error | null = null;
   #inTransaction = false;
   #closed = false;
+  readonly #points = new SqlPoints();
 
   private constructor(client: pg.Client, pid: number, target: Target) {
     this.#client = client;
@@ -124,7 +125,7 @@ export class Session {
     name?: string,
   ): Promise<{ rows: Row[]; count: number; command: string }> {
     if (this.#lost) throw new ConnectionLost(this.#lost);
-    const point = sqlKillPoint(sql);
+    const point = this.#points.of(sql, params);
     point.before();
     try {
       const result = await this.#client.query<Row>({
@@ -212,6 +213,8 @@ export class Session {
 
   /** Reads a query in pieces of `size` rows with a server-side portal; must run inside a transaction. */
   async *cursor(sql: string, params: readonly Param[], size: number): AsyncGenerator<Row[]> {
+    const point = this.#points.of(sql, params);
+    point.before();
     const cursor = this.#client.query(new Cursor<Row>(sql, [...params], { types: AS_TEXT }));
     try {
       for (;;) {
@@ -221,6 +224,7 @@ export class Session {
       }
     } finally {
       await cursor.close();
+      point.after();
     }
   }
 
@@ -231,7 +235,9 @@ export class Session {
 
   /** COPY ... FROM STDIN as a writable stream. */
   copyIn(sql: string): Writable {
-    return this.#client.query(copyFrom(sql));
+    const point = this.#points.of(sql, []);
+    point.before();
+    return this.#client.query(copyFrom(sql)).once("finish", () => point.after());
   }
 
   /** Closes the connection. Never throws: a connection that is already gone is closed. */

@@ -1,37 +1,25 @@
 /**
- * The kill campaign: SIGKILL before and after every numbered change (database and journal) of a migration, a rollback,
- * a finalize and an abort, under a live writer with an exact ledger; then `partway resume` to the end, and the proof.
+ * The kill campaign: SIGKILL before and after every numbered change (database, journal, backup files) of a migration,
+ * a rollback, a finalize and an abort, under a live writer with an exact ledger; then `partway resume` to the end, and
+ * the proof (kill-scene.ts).
  *
- *   npm run campaign:kill -- [--version 15|18] [--scenario migrate|rollback|finalize|abort] [--every k] [--double]
+ *   npm run campaign:kill -- [--version 15|18] [--scenario migrate|rollback|finalize|abort] [--jobs 3]
+ *       [--every k] [--double] [--seed n] [--only before:17] [--minutes m]
  *
- * `--every k` takes every k-th point; `--double` kills the resume too, once, at a random point. Prints one table.
+ * `--every k` takes every k-th point; `--minutes` begins no case after that time and says how many were not run; `--double` kills the resume too, at a point drawn from the seed. Two copy workers
+ * make the numbers differ a little from run to run: a number that a run does not come to is told apart from a pass.
  */
-import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { compareWithLedger, createOrders, startWriter } from "../../src/demo/writer.js";
-import { ident } from "../../src/pg/quote.js";
-import { resolveTarget } from "../../src/pg/resolve.js";
-import { Session } from "../../src/pg/session.js";
-import { type RunningServer, startOwnServer } from "../support/server.js";
-
-const TABLE = { schema: "public", name: "orders" };
-const CLI = join(import.meta.dirname, "../../dist/src/cli.js");
-
-type Scenario = "migrate" | "rollback" | "finalize" | "abort";
-
-interface Scene {
-  url: string;
-  state: string;
-}
-
-interface Result {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  output: string;
-}
+import { Random } from "../../src/demo/random.js";
+import { messageOf } from "../../src/errors.js";
+import { kindOf } from "../../src/kill-switch.js";
+import { asAdmin } from "../support/database.js";
+import { startOwnServer } from "../support/server.js";
+import { bundleCli } from "./kill-bundle.js";
+import { type Base, type Place, prepare, Run, SCENARIOS, type Scenario } from "./kill-scene.js";
 
 const { values } = parseArgs({
   options: {
@@ -39,236 +27,175 @@ const { values } = parseArgs({
     scenario: { type: "string" },
     every: { type: "string", default: "1" },
     double: { type: "boolean", default: false },
-    jobs: { type: "string", default: "2" },
+    only: { type: "string" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    jobs: { type: "string", default: "3" },
+    minutes: { type: "string", default: "600" },
   },
 });
+const version = values.version === "18" ? "18" : "15";
+const seed = Number(values.seed);
+const deadline = Date.now() + Number(values.minutes) * 60_000;
 
-function partway(scene: Scene, args: string[], env: Record<string, string> = {}): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args, "--state", scene.state], {
-      env: { ...process.env, DATABASE_URL: scene.url, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let output = "";
-    child.stdout.on("data", (data) => {
-      output += String(data);
-    });
-    child.stderr.on("data", (data) => {
-      output += String(data);
-    });
-    child.once("error", reject);
-    child.once("close", (code, signal) => resolve({ code, signal, output }));
-  });
+/** Runs beyond the longest count that the campaign still tries to reach. */
+const BEYOND = 2;
+
+interface Case {
+  when: "before" | "after";
+  n: number;
 }
 
-async function sql(url: string, text: string): Promise<void> {
-  const session = await Session.open(await resolveTarget({ url }, {}));
-  try {
-    await session.query(text);
-  } finally {
-    await session.end();
-  }
-}
-
-const withDatabase = (url: string, name: string) => url.replace(/\/[^/]*$/, `/${name}`);
-
-const RUN = [
-  "run",
-  "orders",
-  "--by",
-  "created_at",
-  "--every",
-  "quarter",
-  "--ahead",
-  "1",
-  "--yes",
-  "--no-hold",
-  "--batch-blocks",
-  "16",
-];
-
-/** What precedes the scenario's own command, uninterrupted. */
-const BEFORE: Record<Scenario, string[][]> = {
-  migrate: [],
-  rollback: [[...RUN, "--no-backup"]],
-  finalize: [[...RUN, "--no-backup"]],
-  abort: [[...RUN, "--no-backup", "--until", "validate"]],
-};
-const COMMAND: Record<Scenario, string[]> = {
-  migrate: RUN,
-  rollback: ["rollback", "--no-hold"],
-  finalize: ["finalize", "--force", "orders"],
-  abort: ["abort"],
-};
-const OUTCOME: Record<Scenario, RegExp> = {
-  migrate: /"outcome": ?"retained"/,
-  rollback: /"outcome": ?"rolled-back"/,
-  finalize: /"outcome": ?"done"/,
-  abort: /"outcome": ?"aborted"/,
-};
-
-async function prepare(server: RunningServer, scenario: Scenario, dir: string): Promise<Scene> {
-  const name = `base_${scenario}`;
-  await sql(server.superuserUrl, `CREATE DATABASE ${ident(name)}`);
-  const scene = { url: withDatabase(server.superuserUrl, name), state: join(dir, name) };
-  const session = await Session.open(await resolveTarget({ url: scene.url }, {}));
-  await createOrders(session, { ...TABLE, rows: 3000, months: 12 });
-  await session.end();
-  for (const args of BEFORE[scenario]) {
-    const done = await partway(scene, args);
-    if (done.code !== 0) throw new Error(`preparing ${scenario}: ${done.output}`);
-  }
-  return scene;
-}
-
-interface Verdict {
-  label: string;
-  ok: boolean;
-  why: string;
+interface Tally {
+  scenario: Scenario;
+  points: number;
+  kinds: Set<string>;
+  killed: { before: Set<string>; after: Set<string> };
+  before: number;
+  after: number;
+  second: number;
+  notReached: number;
+  notRun: number;
+  passed: number;
+  failed: number;
+  seconds: number;
 }
 
 let clones = 0;
 
-async function once(
-  server: RunningServer,
-  base: Scene,
-  scenario: Scenario,
-  when: "before" | "after" | "count",
-  n: number,
-  dir: string,
-): Promise<Verdict & { points: number }> {
+/** One case from clone to verdict. */
+async function once(place: Place, base: Base, { when, n }: Case, tally: Tally): Promise<string[]> {
   clones += 1;
-  const name = `run_${scenario}_${clones}`;
-  await sql(server.superuserUrl, `CREATE DATABASE ${ident(name)} TEMPLATE ${ident(`base_${scenario}`)}`);
-  const scene = { url: withDatabase(server.superuserUrl, name), state: join(dir, name) };
-  if (BEFORE[scenario].length > 0) cpSync(base.state, scene.state, { recursive: true });
-  const log = join(dir, `${name}.points`);
-  const writer = await startWriter({
-    url: scene.url,
-    table: TABLE,
-    clients: 2,
-    statementsPerSecond: 150,
-    seed: clones,
-  });
-  const kill = when === "count" ? "count" : `${when}:${n}`;
-  const why: string[] = [];
+  const run = await Run.open(place, base, clones);
   try {
-    const first = await partway(scene, COMMAND[scenario], {
-      PARTWAY_TEST_KILL: kill,
-      PARTWAY_TEST_KILL_LOG: log,
-    });
-    if (when === "count" && first.code !== 0) why.push(`uninterrupted: ${first.output.slice(-600)}`);
-    if (values.double && when !== "count")
-      await partway(scene, ["resume", "--no-hold"], {
-        PARTWAY_TEST_KILL: `before:${1 + Math.floor(Math.random() * 40)}`,
-      });
-    await toTheEnd(scene, scenario, why);
-    const report = await writer.stop();
-    const session = await Session.open(await resolveTarget({ url: scene.url }, {}));
-    const compared = await compareWithLedger(session, TABLE, report);
-    if (!compared.equal) why.push(`ledger differs: ${compared.examples.slice(0, 3).join(" | ")}`);
-    if (report.errors.length > 0)
-      why.push(`application errors: ${JSON.stringify(report.errors.slice(0, 3))}`);
-    why.push(...(await leftovers(session, scenario)));
-    await session.end();
+    const first = await run.first(`${when}:${n}`);
+    const label = first.diedAt;
+    if (label !== null) {
+      tally[when] += 1;
+      tally.killed[when].add(kindOf(label));
+    } else tally.notReached += 1;
+    if (!first.killed && first.code !== 0) return [`exit ${first.code}: ${first.output.slice(-900)}`];
+    const random = new Random(seed * 10_000 + n * 2 + (when === "after" ? 1 : 0));
+    const second = `${random.chance(0.5) ? "before" : "after"}:${1 + random.below(Math.max(4, tally.points - n + 12))}`;
+    if (values.double && first.killed && (await run.next(second))?.killed === true) tally.second += 1;
+    const why = [...(await run.toTheEnd()), ...(await run.check())];
+    return why.length === 0
+      ? []
+      : [`${label ?? "not reached"}${values.double ? `, then ${second}` : ""}`, ...why];
   } finally {
-    await writer.stop();
+    await run.close();
   }
-  const lines = readFileSync(log, "utf8").trim().split("\n");
-  const label = when === "count" ? "uninterrupted" : (lines[n - 1] ?? "(not reached)");
-  await sql(server.superuserUrl, `DROP DATABASE ${ident(name)} WITH (FORCE)`);
-  rmSync(scene.state, { recursive: true, force: true });
-  return { label, ok: why.length === 0, why: why.join("; "), points: lines.length };
 }
 
-/** Resumes until the journal says how it ended, as an operator would; three times is more than ever needed. */
-async function toTheEnd(scene: Scene, scenario: Scenario, why: string[]): Promise<void> {
-  let said = "";
-  for (let attempt = 0; attempt < 4; attempt++) {
-    const status = await partway(scene, ["status", "--json"]);
-    if (OUTCOME[scenario].test(status.output)) return;
-    // A process that died before its journal knew of anything is started again by the same command.
-    const neverBegan = /no migration|no journal/.test(status.output);
-    const again = neverBegan ? COMMAND[scenario] : ["resume", "--no-hold"];
-    const done = await partway(scene, again);
-    const back = scenario === "rollback" || scenario === "finalize" || scenario === "abort";
-    // Killed before the wish reached the journal, the run only rests where it was: say it again.
-    if (done.code === 0 && back) await partway(scene, COMMAND[scenario]);
-    said = done.output;
+/** How many points there are, and which: two uninterrupted runs, because two workers do not always make the same. */
+async function count(place: Place, base: Base, tally: Tally): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    clones += 1;
+    const run = await Run.open(place, base, clones);
+    try {
+      const { code, output, labels } = await run.first("count");
+      const why = code === 0 ? await run.check() : [output.slice(-900)];
+      if (why.length > 0) throw new Error(`${base.scenario}, uninterrupted: ${why.join("; ")}`);
+      tally.points = Math.max(tally.points, labels.length);
+      for (const label of labels) tally.kinds.add(kindOf(label));
+    } finally {
+      await run.close();
+    }
   }
-  why.push(`not ended: ${said.slice(-600)}`);
 }
 
-async function leftovers(session: Session, scenario: Scenario): Promise<string[]> {
-  const { rows } = await session.query(
-    `SELECT (SELECT count(*) FROM pg_namespace WHERE nspname = 'partway')::text AS schema,
-            (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'partway%' AND NOT tgisinternal)::text AS triggers,
-            (SELECT relkind FROM pg_class WHERE oid = 'public.orders'::regclass)::text AS kind,
-            (SELECT count(*) FROM pg_class WHERE relname IN ('orders_partitioned', 'orders_retired'))::text AS tables`,
-  );
-  const row = rows[0] ?? {};
-  const wanted: Record<Scenario, { kind: string; schema: string }> = {
-    migrate: { kind: "p", schema: "1" },
-    rollback: { kind: "r", schema: "0" },
-    finalize: { kind: "p", schema: "0" },
-    abort: { kind: "r", schema: "0" },
-  };
-  const problems: string[] = [];
-  if (row["kind"] !== wanted[scenario].kind) problems.push(`orders is of kind ${row["kind"]}`);
-  if (row["schema"] !== wanted[scenario].schema) problems.push(`${row["schema"]} schema partway`);
-  if (scenario !== "migrate" && row["triggers"] !== "0") problems.push(`${row["triggers"]} triggers left`);
-  if (scenario !== "migrate" && row["tables"] !== "0") problems.push(`${row["tables"]} tables left`);
-  return problems;
+function casesOf(tally: Tally): Case[] {
+  const only = /^(before|after):(\d+)$/.exec(values.only ?? "");
+  if (only !== null) return [{ when: only[1] === "after" ? "after" : "before", n: Number(only[2]) }];
+  const cases: Case[] = [];
+  const every = Number(values.every);
+  for (const when of ["before", "after"] as const)
+    for (let n = 1; n <= tally.points + (every === 1 ? BEYOND : 0); n += every) cases.push({ when, n });
+  return cases;
 }
 
-async function campaign(scenario: Scenario, server: RunningServer, dir: string): Promise<number> {
-  const base = await prepare(server, scenario, dir);
+async function campaign(place: Place, scenario: Scenario): Promise<Tally> {
   const started = Date.now();
-  const plain = await once(server, base, scenario, "count", 0, dir);
-  if (!plain.ok) {
-    console.log(`FAIL ${scenario} uninterrupted: ${plain.why}`);
-    return 1;
-  }
-  const cases: { when: "before" | "after"; n: number }[] = [];
-  for (let n = 1; n <= plain.points; n += Number(values.every))
-    cases.push({ when: "before", n }, { when: "after", n });
+  const tally: Tally = {
+    ...{ scenario, points: 0, kinds: new Set(), killed: { before: new Set(), after: new Set() } },
+    ...{ before: 0, after: 0, second: 0, notReached: 0, notRun: 0, passed: 0, failed: 0, seconds: 0 },
+  };
+  const base = await prepare(place, scenario);
+  await count(place, base, tally);
+  const cases = casesOf(tally);
   const total = cases.length;
-  let failed = 0;
-  let done = 0;
   const worker = async (): Promise<void> => {
-    for (;;) {
-      const next = cases.shift();
-      if (next === undefined) return;
-      const verdict = await once(server, base, scenario, next.when, next.n, dir);
-      done += 1;
-      if (!verdict.ok) {
-        failed += 1;
-        console.log(`FAIL ${scenario} ${next.when} ${verdict.label}: ${verdict.why}`);
+    for (let next = cases.shift(); next !== undefined; next = cases.shift()) {
+      if (Date.now() > deadline) {
+        tally.notRun += 1;
+        continue;
       }
-      if (done % 20 === 0)
+      const one = next;
+      const why = await once(place, base, one, tally).catch((error: unknown) => [messageOf(error)]);
+      if (why.length === 0) tally.passed += 1;
+      else {
+        tally.failed += 1;
+        const again = `--version ${version} --scenario ${scenario} --only ${one.when}:${one.n}${values.double ? " --double" : ""} --seed ${seed}`;
         console.log(
-          `  ${scenario}: ${done}/${total}, ${failed} failed, ${Math.round((Date.now() - started) / 1000)} s`,
+          `FAIL ${scenario} ${one.when}:${one.n} ${why.join("\n  ")}\n  again: npm run campaign:kill -- ${again}`,
         );
+      }
+      const done = tally.passed + tally.failed;
+      if (done % 50 === 0)
+        console.log(`  ${scenario}: ${done}/${total}, ${tally.failed} failed, ${since(started)} s`);
     }
   };
   await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
-  const seconds = Math.round((Date.now() - started) / 1000);
-  console.log(
-    `${scenario} on ${values.version}: ${plain.points} points, ${total} kills, ${total - failed} passed, ${failed} failed, ${seconds} s`,
-  );
-  return failed;
+  tally.seconds = since(started);
+  return tally;
 }
 
-const version = values.version === "18" ? "18" : "15";
+const since = (started: number) => Math.round((Date.now() - started) / 1000);
+
+function table(tallies: readonly Tally[]): void {
+  console.log(
+    "\n| scenario | points | kinds | kills before (kinds) | kills after (kinds) | second kills | not reached | not run | passed | failed | s |",
+  );
+  console.log("|---|---|---|---|---|---|---|---|---|---|---|");
+  for (const t of tallies)
+    console.log(
+      `| ${t.scenario} on ${version} | ${t.points} | ${t.kinds.size} | ${t.before} (${t.killed.before.size}) | ${t.after} (${t.killed.after.size}) | ${t.second} | ${t.notReached} | ${t.notRun} | ${t.passed} | ${t.failed} | ${t.seconds} |`,
+    );
+  for (const t of tallies)
+    for (const when of ["before", "after"] as const)
+      for (const kind of t.kinds)
+        if (!t.killed[when].has(kind) && values.every === "1" && values.only === undefined)
+          console.log(`never killed ${when} it, in ${t.scenario}: ${kind.slice(0, 140)}`);
+}
+
+// Every commit of a journal is on the disk before the next step: 250 syncs a case, and no power cut here.
+if (existsSync("/dev/shm")) process.env["TMPDIR"] = "/dev/shm";
 const dir = mkdtempSync(join(tmpdir(), "partway-kill-"));
-const server = await startOwnServer(version);
+const cli = await bundleCli();
+const server = await startOwnServer(version, { flags: ["-c", "shared_buffers=16MB"] });
 let failures = 0;
 try {
-  const all: Scenario[] = ["migrate", "rollback", "finalize", "abort"];
-  for (const scenario of all.filter((s) => values.scenario === undefined || s === values.scenario))
-    failures += await campaign(scenario, server, dir);
+  console.log(
+    `kill campaign on ${version}, seed ${seed}${values.double ? ", double" : ""}, every ${values.every}`,
+  );
+  // A third of what a connection costs is its password, and a case makes fifty connections.
+  if (server.dataDir !== null) {
+    writeFileSync(join(server.dataDir, "pg_hba.conf"), "host all all all trust\nlocal all all trust\n");
+    await asAdmin(server.superuserUrl, (admin) => admin.query("SELECT pg_reload_conf()"));
+  }
+  const place: Place = { server: server.superuserUrl, cli: cli.file, dir, prefix: "kill" };
+  const tallies: Tally[] = [];
+  for (const scenario of SCENARIOS.filter((s) => values.scenario === undefined || s === values.scenario)) {
+    const tally = await campaign(place, scenario);
+    tallies.push(tally);
+    failures += tally.failed;
+    console.log(
+      `${scenario}: ${tally.points} points, ${tally.passed} passed, ${tally.failed} failed, ${tally.seconds} s`,
+    );
+  }
+  table(tallies);
 } finally {
   await server.stop();
+  cli.remove();
   rmSync(dir, { recursive: true, force: true });
 }
 process.exitCode = failures === 0 ? 0 : 1;

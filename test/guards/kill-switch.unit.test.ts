@@ -7,8 +7,9 @@ const SWITCH = join(import.meta.dirname, "../../src/kill-switch.ts");
 
 /** A process that passes ten points, and says so. */
 function tenPoints(env: Record<string, string>): { signal: NodeJS.Signals | null; said: string } {
-  const script = `import { sqlKillPoint } from ${JSON.stringify(SWITCH)};
-for (let i = 0; i < 10; i++) { const point = sqlKillPoint("DELETE FROM t"); point.before(); point.after(); }
+  const script = `import { SqlPoints } from ${JSON.stringify(SWITCH)};
+const points = new SqlPoints();
+for (let i = 0; i < 10; i++) { const point = points.of("DELETE FROM t", []); point.before(); point.after(); }
 console.log("alive");`;
   const { PARTWAY_TEST_KILL, ...clean } = process.env;
   void PARTWAY_TEST_KILL;

@@ -207,12 +207,7 @@ export const STATE: readonly Mutant[] = [
     guard: "the kill switch is off unless it is asked for",
     rule: "4",
     edits: [
-      [
-        KILL_TS,
-        `.exec(process.env["PARTWAY_TEST_KILL"] ?? "")`,
-        `.exec(process.env["PARTWAY_TEST_KILL"] ?? "before:2")`,
-      ],
-      [KILL_TS, `process.env["PARTWAY_TEST_KILL"] !== undefined;`, "true;"],
+      [KILL_TS, `process.env["PARTWAY_TEST_KILL"];`, `process.env["PARTWAY_TEST_KILL"] ?? "before:2";`],
     ],
     red: [[KILL_TEST, "a process nobody asked to die"]],
   },

@@ -1,0 +1,68 @@
+/**
+ * SIGKILL in the retention window and at the first word of finalize, at moments that only the wire shows (killpoint.ts).
+ * Every other point is test/campaign/kill.test.ts's.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { committed, uncommitted } from "./killpoint.js";
+import { openScene, RUN, type Scene } from "./scene.js";
+import { jsonLines } from "./support.js";
+
+const HOLD = ["resume", "--hold", "--json"];
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene(3_000);
+  const ran = await scene.partway(RUN);
+  expect(ran.code, ran.stdout).toBe(0);
+});
+afterAll(() => scene.close());
+
+const applying = /apply_reverse_forget/;
+test.each([uncommitted("sent", applying), committed("answered", applying)])(
+  "a window killed while its apply backwards was not yet %s would lose or double a write",
+  async (_what, point) => {
+    await scene.kill(HOLD, point);
+  },
+);
+
+test("a window held by a process that was killed would forget its deadline or its verdict", async () => {
+  const held = scene.folder.start(HOLD);
+  const window = await held.event(({ event }) => event === "window");
+  held.child.kill("SIGKILL");
+  await held.ended;
+  expect(window).toMatchObject({ safe: true });
+  const again = scene.folder.start(HOLD);
+  const { deadline } = await again.event(({ event }) => event === "window");
+  expect(deadline).toBe(window["deadline"]);
+  again.child.kill("SIGKILL");
+  await again.ended;
+});
+
+test("finalize killed before its first commit would have begun to drop", async () => {
+  const finalize = ["finalize", "--force", "orders", "--json"];
+  await scene.kill(finalize, { text: /SET phase = \$2[\s\S]*drop/, when: "before its commit" });
+  const status = await scene.partway(["status", "--json"]);
+  expect(jsonLines(status.stdout)).toMatchObject([{ database: { phase: "retain", rollbackSafe: true } }]);
+});
+
+test("a swap whose COMMIT was answered to a dead process would be made twice, or a write lost", async () => {
+  await scene.kill(["rollback", "--json"], { text: /RENAME TO/, when: "after its commit" });
+});
+
+test("a process killed between the end and its last word would leave a migration that cannot end", async () => {
+  const kinds = join(scene.folder.dir, "kinds");
+  writeFileSync(kinds, "journal: event finished");
+  const killed = scene.folder.start(["resume", "--json"], {
+    PARTWAY_TEST_KILL: "before:listed",
+    PARTWAY_TEST_KILL_KINDS: kinds,
+  });
+  await killed.ended;
+  expect(killed.child.signalCode).toBe("SIGKILL");
+  const listed = await scene.partway(["list", "--json"]);
+  expect(jsonLines(listed.stdout)).toMatchObject([[{ outcome: "rolled-back" }]]);
+  await scene.proveNothingLost();
+  const again = await scene.partway([...RUN, "--until", "shadow"]);
+  expect(again.code, again.stdout).toBe(0);
+});
