@@ -8,6 +8,8 @@ import type { Config } from "./configs.js";
 
 const run = promisify(execFile);
 const MODEL = join(import.meta.dirname, "partway.pml");
+/** Where the verifier writes the history of a failure, in its own directory. */
+const TRAIL = "partway.pml.trail";
 
 /** Steps in one history; the deepest so far has 337. A longer one is an error, not left out in silence. */
 const MAX_DEPTH = 100_000;
@@ -115,7 +117,7 @@ export function trail(config: Config): Promise<string | null> {
     await build(cwd, switches, ["-O2", "-DBFS", `-DMEMLIM=${MEMORY_MB}`]);
     const { stdout } = await verify(cwd, [`-m${MAX_DEPTH}`]);
     if (/errors: 0/.test(stdout)) return null;
-    const replay = await run("spin", ["-t", "-T", ...defines(switches), MODEL], {
+    const replay = await run("spin", ["-t", "-T", "-k", TRAIL, ...defines(switches), MODEL], {
       cwd,
       maxBuffer: 1 << 26,
     });

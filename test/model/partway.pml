@@ -763,7 +763,7 @@ endoff:
 #else
        :: !MARK && EQUAL(S, H1, H2, LOG) -> st[o] = SETVALID
        :: !MARK && !EQUAL(S, H1, H2, LOG) ->
-          must(damaged, comparison_is_true);          /* no false difference */
+          must((damaged || !EP(o)), comparison_is_true);  /* no false difference, unless to a zombie */
 #ifdef REPAIR
           flog = flog | BOTH; st[o] = VDRAIN          /* --repair: differing pairs are marked dirty; here all that differ, and more */
 #else
