@@ -123,6 +123,8 @@ export async function validateDirection(
     // Truncated meanwhile: the next apply sees the marker and rebuilds the lagging side.
     if (comparison === null) continue;
     if (comparison.equal) return comparison;
+    // Taken over meanwhile, by an abort perhaps: then the sides may well differ, and this process is not to say so.
+    await context.lease.tx(await context.open(), () => Promise.resolve());
     const { leaves, named } = await findDifferences(context.plan, comparison, partitionedOid, context.open);
     for (const difference of named) context.emit({ event: "difference", ...difference });
     const marked = context.settings.repair && round <= 3 ? await repair(context, direction, leaves) : 0;

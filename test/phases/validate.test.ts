@@ -47,6 +47,17 @@ test("a stale row would go live because the counts match", async () => {
   expect(await value(migration.session, `SELECT phase FROM partway.migration`)).toBe("validate");
 });
 
+test("a zombie would report a difference that its successor's abort has made", async () => {
+  const migration = await indexed();
+  migration.before(/pg_export_snapshot/, async () => {
+    await migration.takeOver();
+    // What the application does once the abort has dropped the triggers.
+    await plant(migration, "DELETE FROM public.items WHERE id = 250");
+  });
+  expect(await validation(migration)).toMatchObject({ kind: "fenced" });
+  expect(migration.seen("difference")).toEqual([]);
+});
+
 test("rows that the copy lost, and rows that nobody has, would go live", async () => {
   const migration = await indexed();
   await plant(
