@@ -153,7 +153,8 @@ export async function run(options: RunOptions): Promise<Running> {
     table: `${made.names.schema}.${made.names.source}`,
     plan: made,
     settings,
-    snapshot: null,
+    // Killed before its first step, a resume must still know where to stop.
+    snapshot: { value: "backup", context: { from: "backup", until: options.until ?? null } },
     state: "backup",
     at: new Date().toISOString(),
   });

@@ -333,8 +333,8 @@ function migrationIn(state: string): MigrationRecord | null {
   }
 }
 
-/** Ids beyond what the writer draws in a run: the sequence lags behind this one at cutover and is moved. */
-const LATE_ID = 8_000;
+/** Beyond every id the writer draws in a run: the sequence lags behind this one at cutover and is moved. */
+const LATE_ID = 1_000_000;
 
 /**
  * A row that no planned leaf takes, written as soon as the shadow is there; the ledger is told. After cutover it would

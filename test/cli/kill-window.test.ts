@@ -51,18 +51,28 @@ test("a swap whose COMMIT was answered to a dead process would be made twice, or
   await scene.kill(["rollback", "--json"], { text: /RENAME TO/, when: "after its commit" });
 });
 
-test("a process killed between the end and its last word would leave a migration that cannot end", async () => {
+/** Kills `partway <args>` at the first point of this kind. */
+async function killedAt(args: string[], kind: string): Promise<void> {
   const kinds = join(scene.folder.dir, "kinds");
-  writeFileSync(kinds, "journal: event finished");
-  const killed = scene.folder.start(["resume", "--json"], {
+  writeFileSync(kinds, kind);
+  const killed = scene.folder.start(args, {
     PARTWAY_TEST_KILL: "before:listed",
     PARTWAY_TEST_KILL_KINDS: kinds,
   });
   await killed.ended;
   expect(killed.child.signalCode).toBe("SIGKILL");
+}
+
+test("a process killed between the end and its last word would leave a migration that cannot end", async () => {
+  await killedAt(["resume", "--json"], "journal: event finished");
   const listed = await scene.partway(["list", "--json"]);
   expect(jsonLines(listed.stdout)).toMatchObject([[{ outcome: "rolled-back" }]]);
   await scene.proveNothingLost();
-  const again = await scene.partway([...RUN, "--until", "shadow"]);
-  expect(again.code, again.stdout).toBe(0);
+});
+
+test("a run told to stop at a phase, killed before its first step, would go on through cutover", async () => {
+  await killedAt([...RUN, "--until", "shadow"], "journal: claim");
+  const { code, stdout } = await scene.partway(["resume", "--no-hold", "--json"]);
+  expect(code, stdout).toBe(0);
+  expect(jsonLines(stdout).at(-1)).toMatchObject({ event: "finished", outcome: "stopped" });
 });
