@@ -8,7 +8,7 @@ import { z } from "zod";
 import type { RunEventBody } from "../../state/events.js";
 import { asPartwayError, PartwayError } from "../errors.js";
 import { numbered } from "../kill-switch.js";
-import type { Session } from "../pg/session.js";
+import { ConnectionLost, type Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 import type { Plan } from "../plan/types.js";
 import { writeCopy } from "./copy.js";
@@ -48,7 +48,7 @@ const Sum = z.object({ rows: z.coerce.number().int(), hash: z.string() });
 
 /**
  * Makes the backup, or keeps the one that is there, complete and intact. Gives its manifest.
- * Errors: bad-input (directory), refused (disk full), lock-busy, stopped, unexpected.
+ * Errors: bad-input (directory), refused (disk full), lock-busy, stopped, ConnectionLost, unexpected.
  */
 export async function makeBackup(request: BackupRequest): Promise<Manifest> {
   const { plan, dir, signal } = request;
@@ -67,6 +67,8 @@ export async function makeBackup(request: BackupRequest): Promise<Manifest> {
         `partway resume ${plan.id}`,
         error,
       );
+    // The engine connects again and makes the backup anew.
+    if (error instanceof ConnectionLost) throw error;
     throw asPartwayError(
       fileFault(error, dir),
       "The database was only read. No backup was made.",

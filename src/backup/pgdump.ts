@@ -2,6 +2,7 @@
 import { execa } from "execa";
 import { badInput, PartwayError } from "../errors.js";
 import { ident } from "../pg/quote.js";
+import { ConnectionLost } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 import { diskFull } from "./files.js";
 import { copyBlock, NoCopyBlock } from "./rows.js";
@@ -21,7 +22,7 @@ const LOCK_WAIT_MS = 5_000;
 
 /**
  * Writes the table into `path`. `snapshot` is the name of an exported snapshot whose transaction is open.
- * Errors: lock-busy, refused (disk full), unexpected with what pg_dump said.
+ * Errors: lock-busy, refused (disk full), ConnectionLost, unexpected with what pg_dump said.
  */
 export async function dumpTable(options: {
   tools: Tools;
@@ -52,7 +53,12 @@ export async function dumpTable(options: {
   if (result.failed) throw dumpFault(result.stderr || (result.shortMessage ?? ""), path);
 }
 
-function dumpFault(said: string, path: string): PartwayError {
+/** What libpq says when the server went away under it, or is not up again yet. */
+const CONNECTION_GONE =
+  /server closed the connection|terminating connection|connection to server .* failed|could not receive data|SSL SYSCALL/;
+
+function dumpFault(said: string, path: string): Error {
+  if (CONNECTION_GONE.test(said)) return new ConnectionLost(new Error(`pg_dump: ${said}`));
   if (/No space left on device|Disk quota exceeded|File too large/.test(said))
     return diskFull(path, new Error(said));
   const busy = /LOCK TABLE .* IN ACCESS SHARE MODE/.test(said);
@@ -62,8 +68,8 @@ function dumpFault(said: string, path: string): PartwayError {
       : `pg_dump failed: ${said}`,
     state: "The database was only read. No backup was made; the unfinished file was removed.",
     next: busy
-      ? "Let the other session finish, then run the same command again."
-      : "Mend what pg_dump says, then run the same command again.",
+      ? "Let the other session finish, then: partway resume"
+      : "Mend what pg_dump says, then: partway resume",
   });
 }
 

@@ -5,34 +5,56 @@
  */
 import { PartwayError } from "../errors.js";
 import { type Waiter, waiterBehind } from "../pg/aside.js";
-import { type Lease, takeLease } from "../pg/lease.js";
-import { Session } from "../pg/session.js";
+import { CannotConnect } from "../pg/connect-failure.js";
+import { LEASE_SQL, type Lease, takeLease } from "../pg/lease.js";
+import { ConnectionLost, Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 import { readStored, type StorePhase } from "../sync/store.js";
+import { Patience } from "./patience.js";
+import { Pulse } from "./pulse.js";
 
 export class Connections {
   readonly #target: Target;
   readonly #migration: string;
+  readonly #patience: Patience;
+  readonly #tell: (message: string) => void;
   #lease: Lease | null = null;
   #holder: Session | null = null;
   #helper: Session | null = null;
+  #pulse: Pulse | null = null;
+  /** The backend that held the advisory lock for us: behind a network that died it may hold it still. */
+  #lastHolder: number | null = null;
+  #reopening: Promise<Session> | null = null;
   readonly #open = new Set<Session>();
+  /** Breaks off the connections that are being made. */
+  #opening = new AbortController();
   /** The highest epoch this process can have reached itself: each try to take the lease may have bumped it once. */
   #reached: bigint | null = null;
 
-  constructor(target: Target, migration: string) {
+  /** `tell` is told when the server falls silent. */
+  constructor(
+    target: Target,
+    migration: string,
+    patience = new Patience(target.connectTimeoutMs),
+    tell: (message: string) => void = () => undefined,
+  ) {
     this.#target = target;
     this.#migration = migration;
+    this.#patience = patience;
+    this.#tell = tell;
   }
 
   /**
    * Takes the lease; again after a lost connection. Errors: `refused` when another process has it; `fenced` when
-   * another has had it since; bad-input when the server cannot be reached.
+   * another has had it since; `CannotConnect` when the server cannot be reached.
    */
   async take(takeover: boolean): Promise<void> {
     await this.close();
-    this.#holder = await Session.open(this.#target);
-    this.#helper = await Session.open(this.#target);
+    this.#opening = new AbortController();
+    this.#holder = await Session.open(this.#target, this.#opening.signal);
+    this.#helper = await Session.open(this.#target, this.#opening.signal);
+    this.#watch();
+    await this.#replace(this.#holder, this.#helper);
     const atMost = this.#reached;
     if (this.#reached !== null) this.#reached += 1n;
     try {
@@ -57,6 +79,59 @@ export class Connections {
     return (await readStored(this.#holder, this.#migration))?.phase ?? null;
   }
 
+  #watch(): void {
+    const { silence } = this.#patience;
+    if (silence === null) return;
+    this.#pulse = new Pulse({
+      helper: () => this.#must(this.#helper),
+      sessions: () => [this.#must(this.#holder), ...this.#open],
+      mend: () => this.#mend(),
+      ...silence,
+      tell: this.#tell,
+    });
+  }
+
+  /**
+   * The phases work without helper and holder: somebody who ends one of those backends need not interrupt them. The
+   * advisory lock only makes a refusal friendly, so one that cannot be had back is no matter: the epoch decides.
+   */
+  async #mend(): Promise<void> {
+    const pulse = this.#pulse;
+    await this.#liveHelper();
+    if (this.#holder?.lost !== true) return;
+    const holder = await Session.open(this.#target, this.#opening.signal);
+    if (this.#pulse !== pulse) return holder.end();
+    this.#holder = holder;
+    await this.#replace(holder, holder);
+    await holder.query(LEASE_SQL.lock, [this.#migration]);
+  }
+
+  /** The helper, opened again when it was lost. */
+  async #liveHelper(): Promise<Session> {
+    const lost = this.#must(this.#helper);
+    if (!lost.lost) return lost;
+    this.#reopening ??= Session.open(this.#target, this.#opening.signal).finally(() => {
+      this.#reopening = null;
+    });
+    const anew = await this.#reopening;
+    if (this.#helper === lost) this.#helper = anew;
+    // Closed meanwhile: nobody else would give it back.
+    if (this.#helper !== anew) await anew.end();
+    return anew;
+  }
+
+  /** Ends the backend that held the advisory lock for us before `holder`, if it still does. */
+  async #replace(holder: Session, helper: Session): Promise<void> {
+    if (this.#lastHolder !== null)
+      await helper.query(LEASE_SQL.terminateHolder, [this.#migration, this.#lastHolder]);
+    this.#lastHolder = holder.pid;
+  }
+
+  #must(session: Session | null): Session {
+    if (session !== null) return session;
+    throw new ConnectionLost(new Error("closed"));
+  }
+
   get lease(): Lease {
     if (this.#lease !== null) return this.#lease;
     throw this.#notHeld();
@@ -70,9 +145,12 @@ export class Connections {
     });
   }
 
-  /** A session that `closePhase` closes. */
+  /** A session that `closePhase` closes. A server that may let us in later counts as a lost connection. */
   async open(): Promise<Session> {
-    const session = await Session.open(this.#target);
+    const session = await Session.open(this.#target, this.#opening.signal).catch((error: unknown) => {
+      if (error instanceof CannotConnect && error.passes) throw new ConnectionLost(error);
+      throw error;
+    });
     this.#open.add(session);
     return session;
   }
@@ -80,9 +158,8 @@ export class Connections {
   /** Who waits behind the phase's sessions for longer than `afterMs`. The helper looks; it is opened again when lost. */
   async waiter(afterMs: number): Promise<Waiter | null> {
     if (this.#open.size === 0) return null;
-    if (this.#helper?.lost !== false) this.#helper = await Session.open(this.#target);
     const pids = [...this.#open].map((session) => session.pid);
-    return waiterBehind(this.#helper, pids, afterMs);
+    return waiterBehind(await this.#liveHelper(), pids, afterMs);
   }
 
   /** Ends whatever the phase's sessions are doing: Partway's own backends only. */
@@ -95,6 +172,12 @@ export class Connections {
     }
   }
 
+  /** Takes every connection for dead: whoever waits for an answer gets an error instead. Safe at any moment. */
+  breakAll(why: string): void {
+    this.#opening.abort(new Error(why));
+    for (const session of [this.#holder, this.#helper, ...this.#open]) session?.break(why);
+  }
+
   /** Closes every session a phase opened. */
   async closePhase(): Promise<void> {
     const sessions = [...this.#open];
@@ -103,9 +186,10 @@ export class Connections {
   }
 
   async close(): Promise<void> {
+    this.#pulse?.stop();
+    this.#pulse = null;
     await this.closePhase();
-    await this.#holder?.end();
-    await this.#helper?.end();
+    await Promise.all([this.#holder?.end(), this.#helper?.end()]);
     this.#holder = null;
     this.#helper = null;
     this.#lease = null;

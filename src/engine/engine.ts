@@ -12,15 +12,18 @@ import { createViewStore } from "../../state/fold.js";
 import type { Journal, Owner } from "../../state/journal.js";
 import { type MachineContext, type MachineEvent, partwayMachine, type Working } from "../../state/machine.js";
 import { emptyView, type ViewSource } from "../../state/view.js";
-import { asPartwayError, EXIT, messageOf, PartwayError } from "../errors.js";
+import { EXIT, messageOf, PartwayError } from "../errors.js";
 import { steppingAside } from "../pg/aside.js";
+import { CannotConnect } from "../pg/connect-failure.js";
 import { ConnectionLost } from "../pg/session.js";
 import { describeTarget, type Target } from "../pg/target.js";
 import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
+import { explainFault, GivenUp } from "./faults.js";
 import { cannot, closing, eventOf, goneMeanwhile, type Intent } from "./intent.js";
+import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
 
 export interface EngineOptions {
@@ -47,8 +50,9 @@ export interface RunResult {
 
 type PartwayMachine = ReturnType<typeof partwayMachine>;
 
-/** Waits between tries after a lost connection, ms; then the run halts, resumable. */
-const RECONNECT_MS = [500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
+/** After a stop: running statements are cancelled, and what still hangs then (a network that stalls) is broken off, ms. */
+const CANCEL_AFTER_MS = 1000;
+const BREAK_AFTER_MS = 10_000;
 
 /** The machine's final states, and what they are called. */
 const ENDS: ReadonlyMap<string, Outcome> = new Map([
@@ -60,6 +64,7 @@ const ENDS: ReadonlyMap<string, Outcome> = new Map([
 export class Engine {
   readonly #o: EngineOptions;
   readonly #connections: Connections;
+  readonly #patience: Patience;
   readonly #owner: Owner;
   readonly #store;
   readonly #listeners = new Set<(event: RunEvent) => void>();
@@ -82,7 +87,10 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#o = options;
     const { plan, target } = options;
-    this.#connections = new Connections(target, plan.id);
+    this.#patience = new Patience(target.connectTimeoutMs);
+    this.#connections = new Connections(target, plan.id, this.#patience, (message) =>
+      this.#guarded(() => this.#emit({ event: "log", level: "warn", message })),
+    );
     this.#owner = { pid: process.pid, host: hostname(), startedAt: new Date().toISOString() };
     this.#store = createViewStore(
       emptyView({
@@ -163,7 +171,7 @@ export class Engine {
     } catch (error) {
       journal.release(plan.id, this.#owner);
       await this.#connections.close();
-      throw error;
+      throw error instanceof PartwayError ? error : this.#explain(error);
     }
     this.#pollCommands();
     this.#actor.send(event);
@@ -266,33 +274,26 @@ export class Engine {
       if (phase !== null) this.#emit({ event: "phase", phase, status, ms });
     };
     report("started", null);
-    for (let attempt = 0; ; attempt++) {
-      let timer: NodeJS.Timeout | undefined;
-      const cancel = () => {
-        timer = setTimeout(() => {
-          this.#connections
-            .cancelPhase()
-            .catch((error: unknown) => this.#o.log.warn({ error: messageOf(error) }, "cancel"));
-        }, 1000);
-        timer.unref();
-      };
-      stopped.addEventListener("abort", cancel, { once: true });
-      try {
-        await this.#steppingAside(state, stopped);
-        report("done", performance.now() - started);
-        return;
-      } catch (error) {
-        const wait = RECONNECT_MS[attempt];
-        if (!(error instanceof ConnectionLost) || stopped.aborted || wait === undefined) {
-          if (!stopped.aborted) report("failed", performance.now() - started);
-          throw error;
+    const letGo = this.#letGoWhen(stopped);
+    try {
+      for (;;) {
+        try {
+          await this.#steppingAside(state, stopped);
+          report("done", performance.now() - started);
+          return;
+        } catch (error) {
+          if (!(error instanceof ConnectionLost) || stopped.aborted) throw error;
+          await this.#connections.closePhase();
+          await this.#reconnect(error, stopped);
+        } finally {
+          await this.#connections.closePhase();
         }
-        await this.#reconnect(error, wait, stopped);
-      } finally {
-        stopped.removeEventListener("abort", cancel);
-        clearTimeout(timer);
-        await this.#connections.closePhase();
       }
+    } catch (error) {
+      if (!stopped.aborted) report("failed", performance.now() - started);
+      throw error;
+    } finally {
+      letGo.end();
     }
   }
 
@@ -313,20 +314,50 @@ export class Engine {
     return steppingAside(aside, (signal) => runEffect(state, this.#context(signal), { hold }));
   }
 
-  async #reconnect(error: ConnectionLost, wait: number, stopped: AbortSignal): Promise<void> {
-    for (let delay = wait; ; delay = Math.min(delay * 2, 30_000)) {
+  /** When the run is stopped: cancels what the phase's statements are doing, then breaks off what does not answer. */
+  #letGoWhen(stopped: AbortSignal): { end(): void } {
+    const timers: NodeJS.Timeout[] = [];
+    const begin = () => {
+      const cancel = () =>
+        this.#connections
+          .cancelPhase()
+          .catch((error: unknown) => this.#o.log.warn({ error: messageOf(error) }, "cancel"));
+      timers.push(setTimeout(cancel, CANCEL_AFTER_MS));
+      timers.push(setTimeout(() => this.#connections.breakAll("the run was stopped"), BREAK_AFTER_MS));
+    };
+    stopped.addEventListener("abort", begin, { once: true });
+    return {
+      end: () => {
+        stopped.removeEventListener("abort", begin);
+        for (const timer of timers) clearTimeout(timer);
+      },
+    };
+  }
+
+  /** Takes the lease anew. Errors: `fenced`; a `GivenUp` when patience has an end; what a server says that is definite. */
+  async #reconnect(lost: ConnectionLost, stopped: AbortSignal): Promise<void> {
+    let failure: unknown = lost;
+    for (
+      let next = this.#patience.lost(performance.now());
+      ;
+      next = this.#patience.failed(performance.now())
+    ) {
+      if ("enough" in next) throw new GivenUp(next.enough, failure);
       this.#emit({
         event: "log",
         level: "warn",
-        message: `${error.message}; trying again in ${delay / 1000} s`,
+        message: `${messageOf(failure)}; trying again in ${next.waitMs / 1000} s`,
       });
-      await sleep(delay, undefined, { signal: stopped });
+      await sleep(next.waitMs, undefined, { signal: stopped });
       try {
         await this.#connections.take(false);
+        this.#patience.back(performance.now());
         return;
-      } catch (failure) {
-        if (delay >= 30_000 || (failure instanceof PartwayError && failure.kind === "fenced")) throw failure;
-        this.#o.log.warn({ error: messageOf(failure) }, "reconnect");
+      } catch (error) {
+        failure = error;
+        stopped.throwIfAborted();
+        if (isDefinite(error)) throw error;
+        this.#o.log.warn({ error: messageOf(error) }, "reconnect");
       }
     }
   }
@@ -360,9 +391,7 @@ export class Engine {
   }
 
   #explain(error: unknown): PartwayError {
-    const { plan } = this.#o;
-    const state = "Nothing is lost: what was committed is in the database, and the run can be resumed.";
-    return asPartwayError(error, state, `partway resume ${plan.id}`);
+    return explainFault(error, this.#o.plan.id);
   }
 
   /** Halted: by the operator, by --until, at rest after cutover, or by a fault. */
@@ -479,6 +508,13 @@ export class Engine {
       });
     }, 300);
   }
+}
+
+/** Trying again is no use. Not `refused`: our own lost backend may hold the advisory lock a while longer. */
+function isDefinite(error: unknown): boolean {
+  return error instanceof CannotConnect
+    ? !error.passes
+    : error instanceof PartwayError && error.kind === "fenced";
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

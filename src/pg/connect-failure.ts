@@ -1,5 +1,5 @@
 /** Why a connection could not be made, and what the operator can do about it. */
-import { badInput, messageOf, type PartwayError } from "../errors.js";
+import { messageOf, PartwayError } from "../errors.js";
 import { redact } from "../log.js";
 import { SQLSTATE, sqlState } from "./sqlstate.js";
 import { describeTarget, type Target } from "./target.js";
@@ -18,8 +18,22 @@ export class NoPassword extends Error {
   }
 }
 
+/** No connection: bad input at the start of a command, one more lost connection in the middle of a run. */
+export class CannotConnect extends PartwayError {
+  /** A server that restarts, fails over or is full may let us in later; one that refuses the password will not. */
+  readonly passes: boolean;
+
+  constructor(what: string, next: string, passes: boolean, cause: Error) {
+    super("bad-input", { what, state: "Nothing was touched.", next }, { cause });
+    this.passes = passes;
+  }
+}
+
 /** What node-postgres says when the server answers N to an SSLRequest. */
 const NO_TLS = /does not support SSL/;
+
+/** The lease's holder, its helper, an observer, and a phase's own beside its workers; measured in test/faults. */
+export const BESIDE_WORKERS = 4;
 
 const AGAIN = "then run the same command again";
 
@@ -33,15 +47,30 @@ export function worthAnotherWay(error: unknown): boolean {
   return !(error instanceof NoPassword) && networkProblem(error) === null && !isTimeout(error);
 }
 
-/** The failure as a PartwayError of kind bad-input; nothing in it, its stack or its cause is a secret. */
-export function connectFailure(target: Target, attempts: readonly FailedAttempt[]): PartwayError {
+/** The failure as an error of kind bad-input; nothing in it, its stack or its cause is a secret. */
+export function connectFailure(target: Target, attempts: readonly FailedAttempt[]): CannotConnect {
   const told = mostTelling(attempts);
   const others = attempts
     .filter((attempt) => attempt !== told && !saysNothing(attempt.error, told?.error))
     .map((attempt) => `; ${attempt.tls ? "with" : "without"} TLS: ${textOf(attempt.error)}`);
   const { what, next } = explain(target, told?.error);
   // A plain copy: the driver's own error objects carry certificates and sockets.
-  return badInput(`${what}${others.join("")}`, next, new Error(textOf(told?.error)));
+  const cause = new Error(textOf(told?.error));
+  return new CannotConnect(`${what}${others.join("")}`, next, !isDefinite(told?.error), cause);
+}
+
+/** The server was there and said no, or is not the one it should be. */
+function isDefinite(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state !== null)
+    return (
+      state.startsWith("28") || state === SQLSTATE.unknownDatabase || state === SQLSTATE.insufficientPrivilege
+    );
+  return (
+    error instanceof NoPassword ||
+    NO_TLS.test(textOf(error)) ||
+    /CERT|SIGNATURE|ISSUER|^ERR_TLS/.test(codeOf(error) ?? "")
+  );
 }
 
 /** That `prefer` found no TLS is no news when the plain attempt failed, and the same words twice are not either. */
@@ -90,7 +119,7 @@ function explain(target: Target, error: unknown): { what: string; next: string }
     case SQLSTATE.tooManyConnections:
       return {
         what: `the server has no connection left for ${where}: ${text}`,
-        next: `Free a connection, raise the limit or lower --workers, ${AGAIN}.`,
+        next: `Free a connection, raise the limit or lower --workers (a run uses up to ${BESIDE_WORKERS} connections more than that), ${AGAIN}.`,
       };
     case SQLSTATE.insufficientPrivilege:
       return {

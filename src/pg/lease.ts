@@ -37,6 +37,13 @@ export const LEASE_SQL = {
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND l.classid = (hashtext('partway')::bigint & 4294967295)::oid
        AND l.objid = (hashtext($1)::bigint & 4294967295)::oid`,
+  /** Ends backend `$2` if it holds the advisory lock of migration `$1`, and waits for its end. PostgreSQL 14. */
+  terminateHolder: /*sql*/ `
+    SELECT pg_terminate_backend(l.pid, 5000)::text AS done FROM pg_locks l
+     WHERE l.locktype = 'advisory' AND l.granted AND l.pid = $2::int
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND l.classid = (hashtext('partway')::bigint & 4294967295)::oid
+       AND l.objid = (hashtext($1)::bigint & 4294967295)::oid`,
   /** Partway's own backends that stand in the way of `$1`; nobody else's may be terminated (DESIGN 3.9). */
   terminateOwnBlockers: /*sql*/ `
     SELECT pg_terminate_backend(a.pid)::text AS done

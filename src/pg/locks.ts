@@ -121,12 +121,14 @@ export async function acquireLocks(
     const watch = watchBlockers(observer, session.pid, timeoutMs, (found) => {
       blockers = found;
     });
+    const asked = performance.now();
     try {
       for (const lock of locks) await session.query(`LOCK TABLE ${lock} MODE`);
       await setLocal(session, "statement_timeout", 0);
       return true;
     } catch (error) {
       if (!BUSY.has(sqlState(error) ?? "")) throw error;
+      if (cancelledOutside(error, performance.now() - asked, statementMs)) throw error;
       await session.query("ROLLBACK TO SAVEPOINT locks");
       return false;
     } finally {
@@ -168,6 +170,14 @@ const BUSY: ReadonlySet<string> = new Set([
 ]);
 
 const SILENCE = "idle_in_transaction_session_timeout";
+
+/**
+ * Whether SQLSTATE 57014 came from somebody's pg_cancel_backend rather than from our own statement_timeout (0: none):
+ * the two differ in their message alone, and that is in the server's language.
+ */
+export function cancelledOutside(error: unknown, tookMs: number, statementMs: number): boolean {
+  return sqlState(error) === SQLSTATE.queryCanceled && (statementMs === 0 || tookMs < 0.9 * statementMs);
+}
 
 /** SET LOCAL of a millisecond setting; SET takes no snapshot, so it may come before the locks. */
 export async function setLocal(

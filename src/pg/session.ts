@@ -45,7 +45,14 @@ const PINNED: readonly (readonly [string, string])[] = [
   ["synchronous_commit", "on"],
   ["client_min_messages", "warning"],
   ["standard_conforming_strings", "on"],
+  // The server's own defaults take two hours to notice that a client has vanished, with its locks and its snapshot.
+  ["tcp_keepalives_idle", "30"],
+  ["tcp_keepalives_interval", "10"],
+  ["tcp_keepalives_count", "3"],
 ];
+
+/** A connection says goodbye and waits for the server to hang up; from a server that has vanished nothing comes. */
+const GOODBYE_MS = 2_000;
 
 /** Timeouts that not every server knows: transaction_timeout is of PostgreSQL 17. */
 const NEWER_TIMEOUTS = /*sql*/ `
@@ -67,6 +74,9 @@ export class Session {
   #inTransaction = false;
   #closed = false;
   readonly #points = new SqlPoints();
+  #waiting: { since: number } | null = null;
+  /** Why we broke it ourselves. */
+  #broken: Error | null = null;
 
   private constructor(client: pg.Client, pid: number, target: Target) {
     this.#client = client;
@@ -80,15 +90,24 @@ export class Session {
     });
   }
 
-  /** Connects and pins the settings. Errors: bad-input with the operator's remedy (unreachable, password, database). */
-  static async open(target: Target): Promise<Session> {
+  /**
+   * Connects and pins the settings; `signal` breaks it off. Errors: `CannotConnect` with the operator's remedy
+   * (unreachable, password, database).
+   */
+  static async open(target: Target, signal?: AbortSignal): Promise<Session> {
     const failures: FailedAttempt[] = [];
     for (const ssl of tlsAttempts(target)) {
       const client = new pg.Client(clientConfig(target, ssl));
       // An error event without a listener would end the process; the promises below reject with the same error.
       const alreadyRejected = (error: unknown) => void error;
       client.on("error", alreadyRejected);
+      const breakOff = () => client.connection.stream.destroy(new Error("broken off"));
+      // The driver's own timeout ends when the server has let us in; a server may fall silent after that, too.
+      const silent = () => client.connection.stream.destroy(new Error("timeout expired"));
+      const limit = target.connectTimeoutMs > 0 ? setTimeout(silent, 2 * target.connectTimeoutMs) : undefined;
+      signal?.addEventListener("abort", breakOff, { once: true });
       try {
+        signal?.throwIfAborted();
         await client.connect();
         const settings = PINNED.map(([name, value], i) => ({ name, value, at: i * 2 }));
         await client.query(
@@ -102,8 +121,11 @@ export class Session {
         return session;
       } catch (error) {
         failures.push({ tls: ssl !== false, error });
-        await client.end().catch(alreadyRejected);
-        if (!worthAnotherWay(error)) break;
+        await goodbye(client);
+        if (!worthAnotherWay(error) || signal?.aborted === true) break;
+      } finally {
+        clearTimeout(limit);
+        signal?.removeEventListener("abort", breakOff);
       }
     }
     throw connectFailure(target, failures);
@@ -112,6 +134,18 @@ export class Session {
   /** True once the connection is known to be gone. */
   get lost(): boolean {
     return this.#lost !== null;
+  }
+
+  /** The statement whose answer is awaited, since when (performance.now()); another one is another object. */
+  get waiting(): { readonly since: number } | null {
+    return this.#waiting;
+  }
+
+  /** Takes the connection for dead: what is awaited on it fails with ConnectionLost, now and from here on. */
+  break(why: string): void {
+    this.#broken ??= new Error(why);
+    this.#lost ??= this.#broken;
+    this.#client.connection.stream.destroy();
   }
 
   get inTransaction(): boolean {
@@ -127,6 +161,8 @@ export class Session {
     if (this.#lost) throw new ConnectionLost(this.#lost);
     const point = this.#points.of(sql, params);
     point.before();
+    const asked = { since: performance.now() };
+    this.#waiting = asked;
     try {
       const result = await this.#client.query<Row>({
         text: sql,
@@ -136,8 +172,10 @@ export class Session {
       point.after();
       return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };
     } catch (error) {
-      if (this.#lost || isConnectionError(error)) throw new ConnectionLost(error);
+      if (this.#lost || isConnectionError(error)) throw new ConnectionLost(this.#broken ?? error);
       throw error;
+    } finally {
+      if (this.#waiting === asked) this.#waiting = null;
     }
   }
 
@@ -240,13 +278,24 @@ export class Session {
     return this.#client.query(copyFrom(sql)).once("finish", () => point.after());
   }
 
-  /** Closes the connection. Never throws: a connection that is already gone is closed. */
+  /** Closes the connection. Never throws, and never takes long: a connection that is already gone is closed. */
   async end(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#client.end().catch((error: unknown) => {
-      this.#lost ??= new Error(messageOf(error));
-    });
+    this.#lost ??= await goodbye(this.#client);
+  }
+}
+
+/** Ends the connection, politely if the other side still answers. Gives what went wrong, or null. */
+async function goodbye(client: pg.Client): Promise<Error | null> {
+  const cut = setTimeout(() => client.connection.stream.destroy(), GOODBYE_MS);
+  try {
+    await client.end();
+    return null;
+  } catch (error) {
+    return new Error(messageOf(error));
+  } finally {
+    clearTimeout(cut);
   }
 }
 

@@ -16,6 +16,7 @@ export const SQLSTATE = {
   unknownDatabase: "3D000",
   tooManyConnections: "53300",
   diskFull: "53100",
+  readOnly: "25006",
 } as const;
 
 /** The SQLSTATE of a server error, or null for anything else. */

@@ -1,7 +1,7 @@
 /** Acquire, last drain, check, swap, commit: within the hold budget, in bounded tries (DESIGN 3.6). */
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, PartwayError } from "../errors.js";
-import { acquireLocks, deadlockTimeoutMs, setLocal } from "../pg/locks.js";
+import { acquireLocks, cancelledOutside, deadlockTimeoutMs, setLocal } from "../pg/locks.js";
 import type { Param, Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { APPLY_SETTINGS, APPLY_SETTINGS_OFF, applyInside, applySql, TruncateSeen } from "./apply.js";
@@ -109,6 +109,7 @@ async function swapOnce(
   // The budget bounds the statements; a process that is stopped between two of them sends none.
   const request = lockRequest(context, locked, Math.max(1000, settings.holdBudgetMs));
   await session.begin();
+  const bound = { from: 0, ms: 0 };
   try {
     const { tries, waitedMs } = await acquireLocks(session, observer, request, deadlockMs);
     const heldFrom = performance.now();
@@ -116,7 +117,8 @@ async function swapOnce(
     const budget = async (): Promise<void> => {
       const inside = performance.now() - heldFrom;
       if (inside >= settings.holdBudgetMs) throw exceeded(settings.holdBudgetMs, inside);
-      await setLocal(session, "statement_timeout", Math.ceil(settings.holdBudgetMs - inside));
+      Object.assign(bound, { from: performance.now(), ms: settings.holdBudgetMs - inside });
+      await setLocal(session, "statement_timeout", Math.ceil(bound.ms));
     };
     await budget();
     await context.lease.check(session);
@@ -142,6 +144,7 @@ async function swapOnce(
   } catch (error) {
     if (session.inTransaction) await session.rollback();
     const state = sqlState(error);
+    if (cancelledOutside(error, performance.now() - bound.from, bound.ms)) throw error;
     if (state === SQLSTATE.queryCanceled) throw exceeded(settings.holdBudgetMs, settings.holdBudgetMs);
     // Not the tables (those locks are held): a sequence that an open transaction has taken a number from.
     if (state === SQLSTATE.lockNotAvailable || state === SQLSTATE.deadlockDetected)
