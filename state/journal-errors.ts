@@ -68,6 +68,9 @@ export function orphanLog(file: string, log: string): PartwayError {
   );
 }
 
+/** No space left. SHMSIZE: not even for the index of the write-ahead log, which SQLite calls an I/O error. */
+const FULL: ReadonlySet<string> = new Set(["SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "ENOSPC", "EDQUOT"]);
+
 /** Any error met while opening, as bad input (exit 2) that names the file. */
 export function openProblem(file: string, mode: JournalMode, error: unknown): PartwayError {
   if (error instanceof PartwayError) return error;
@@ -75,7 +78,7 @@ export function openProblem(file: string, mode: JournalMode, error: unknown): Pa
   const detail = `${code === "" ? "" : `${code}: `}${messageOf(error)}`;
   if (code.startsWith("SQLITE_NOTADB")) return foreign(file, "it is not a SQLite file", error);
   if (code.startsWith("SQLITE_CORRUPT")) return damaged(file, `is damaged or cut short (${detail})`, error);
-  if (code === "SQLITE_FULL" || code === "ENOSPC" || code === "EDQUOT")
+  if (FULL.has(code))
     return bad(
       `the disk is full: cannot write the journal ${file}`,
       "Free some space, then run the same command again.",
@@ -151,7 +154,7 @@ export function writeProblem(file: string, label: string, error: unknown): Partw
       "Run `partway status`: it lists the migrations.",
       error,
     );
-  if (code === "SQLITE_FULL")
+  if (FULL.has(code))
     return unexpected(
       `the disk is full: cannot write the journal ${file} (${label})`,
       "Free some space, then",

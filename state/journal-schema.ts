@@ -120,8 +120,8 @@ export function versionOf(db: Database): number {
 
 /**
  * Brings the file to the newest version, all steps in one IMMEDIATE transaction: a crash or an error leaves the old
- * version whole. Two processes may call it at once; the second finds nothing left to do. It takes the write lock even
- * then, which is how a journal that cannot be written is found on opening and not in the middle of a run.
+ * version whole. Two processes may call it at once; the second finds nothing left to do. It writes even then, which is
+ * how a journal that cannot be written is found on opening and not in the middle of a run.
  */
 export function upgrade(db: Database, steps: readonly string[] = STEPS): void {
   db.transaction(() => {
@@ -130,5 +130,7 @@ export function upgrade(db: Database, steps: readonly string[] = STEPS): void {
       db.exec(step);
       db.pragma(`user_version = ${from + offset + 1}`);
     }
+    // BEGIN IMMEDIATE on a file that can only be read is silently a read: only a write tells.
+    db.pragma(`user_version = ${versionOf(db)}`);
   }).immediate();
 }
