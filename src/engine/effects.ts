@@ -13,8 +13,10 @@ import { shadow } from "../phases/shadow.js";
 import { validate } from "../phases/validate.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { catchUp, followForward } from "../sync/catchup.js";
-import { removeStore } from "../sync/remove.js";
-import { readStored, STORE_SQL } from "../sync/store.js";
+import { explainByDrift, misfit } from "../sync/guard.js";
+import { nameOf, removeStore } from "../sync/remove.js";
+import { restartCopy } from "../sync/reset.js";
+import { mustReadStored, readStored, STORE_SQL } from "../sync/store.js";
 import { AFTER_CUTOVER } from "./reconcile.js";
 
 /** The phases in order: the procedure of DESIGN 2. */
@@ -60,12 +62,33 @@ async function abort(context: PhaseContext): Promise<void> {
   await removeStore(context, session);
 }
 
-/** Runs the effect of one working state. */
+/** Before the swap a statement that fails may be somebody else's change of the table. */
+const MAY_DRIFT: readonly Working[] = ["backup", "shadow", "copy", "index", "validate", "ready", "cutover"];
+
+/** Runs the effect of one working state. Errors: the phase's; `drift` where that is what stands behind one. */
 export async function runEffect(
   state: Working,
   context: PhaseContext,
   options: EffectOptions,
 ): Promise<void> {
+  try {
+    await effect(state, context, options);
+  } catch (error) {
+    throw MAY_DRIFT.includes(state) ? await explained(context, error) : error;
+  }
+}
+
+/** What stands behind a failure before cutover: drift, a new table that somebody dropped, or only the error itself. */
+async function explained(context: PhaseContext, error: unknown): Promise<unknown> {
+  const why = await explainByDrift(() => context.open(), context.plan, error);
+  if (why !== error || !misfit(error)) return why;
+  const session = await context.open();
+  const { shadowOid } = await mustReadStored(session, context.plan.id);
+  if (shadowOid === null || (await nameOf(session, shadowOid)) !== null) return error;
+  return restartCopy(session, context, "somebody dropped the new table").catch((restart: unknown) => restart);
+}
+
+async function effect(state: Working, context: PhaseContext, options: EffectOptions): Promise<void> {
   switch (state) {
     case "ready":
       return ready(context, options);

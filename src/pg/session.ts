@@ -9,9 +9,10 @@ import pg from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
 import type { z } from "zod";
-import { messageOf } from "../errors.js";
+import { messageOf, PartwayError } from "../errors.js";
 import { SqlPoints } from "../kill-switch.js";
 import { connectFailure, type FailedAttempt, NoPassword, worthAnotherWay } from "./connect-failure.js";
+import { assertOwnBackend, claimedPid } from "./pooler.js";
 import { sqlState } from "./sqlstate.js";
 import type { Target } from "./target.js";
 import { tlsAttempts } from "./tls.js";
@@ -109,19 +110,20 @@ export class Session {
       try {
         signal?.throwIfAborted();
         await client.connect();
+        const pid = await ownPid(client, () => new pg.Client(clientConfig(target, ssl)), target);
         const settings = PINNED.map(([name, value], i) => ({ name, value, at: i * 2 }));
         await client.query(
           `SELECT ${settings.map((s) => `pg_catalog.set_config($${s.at + 1}, $${s.at + 2}, false)`).join(", ")}`,
           settings.flatMap((s) => [s.name, s.value]),
         );
         await client.query(NEWER_TIMEOUTS);
-        const answer = await client.query<{ pid: string }>("SELECT pg_catalog.pg_backend_pid()::text AS pid");
-        const session = new Session(client, Number(answer.rows[0]?.pid), target);
+        const session = new Session(client, pid, target);
         client.off("error", alreadyRejected);
         return session;
       } catch (error) {
         failures.push({ tls: ssl !== false, error });
         await goodbye(client);
+        if (error instanceof PartwayError) throw error;
         if (!worthAnotherWay(error) || signal?.aborted === true) break;
       } finally {
         clearTimeout(limit);
@@ -324,6 +326,20 @@ function isConnectionError(error: unknown): boolean {
   return /connection (terminated|ended|error)|not queryable|ECONNRESET|EPIPE|ETIMEDOUT|read E/i.test(
     messageOf(error),
   );
+}
+
+/** Pools found to keep a backend for each session: asked once a process. */
+const sessionPools = new Set<string>();
+
+/** The backend that answers. Errors: `refused` behind a pooler in transaction mode, before anything is set. */
+async function ownPid(client: pg.Client, connect: () => pg.Client, target: Target): Promise<number> {
+  const answer = await client.query<{ pid: string }>("SELECT pg_catalog.pg_backend_pid()::text AS pid");
+  const pid = Number(answer.rows[0]?.pid);
+  const pool = `${target.host}:${target.port}/${target.database} ${target.user}`;
+  if (pid === claimedPid(client) || sessionPools.has(pool)) return pid;
+  await assertOwnBackend(client, pid, connect);
+  sessionPools.add(pool);
+  return pid;
 }
 
 /** Everything is said here, so that node-postgres takes nothing from the environment or ~/.pgpass on its own. */

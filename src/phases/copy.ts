@@ -117,7 +117,7 @@ async function run(context: PhaseContext): Promise<void> {
   let stored = await mustReadStored(session, plan.id);
   if (stored.shadowOid === null) await restartCopy(session, context, "the shadow is not there");
   const { live, log } = sidesOf(plan, "forward");
-  await assertSameTable(session, plan, await oidOf(session, live));
+  await assertSameTable(plan, await oidOf(session, live));
   if (stored.blocks !== null) await assertCaptured(session, plan);
   await installCapture(context, session);
   if (stored.blocks === null) {

@@ -6,7 +6,7 @@
 
 import { PartwayError } from "../errors.js";
 import type { Param, Session } from "../pg/session.js";
-import type { Plan, Statement } from "../plan/types.js";
+import type { Fingerprint, Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
 import { catchUp } from "../sync/catchup.js";
 import {
@@ -14,7 +14,11 @@ import {
   assertNoDrift,
   assertNotRewritten,
   assertSameTable,
+  assertShadowUnwritten,
+  assertShadowWhole,
   Rewritten,
+  ShadowTouched,
+  ShadowWritten,
 } from "../sync/guard.js";
 import { oidOf } from "../sync/leaves.js";
 import { sidesOf } from "../sync/pairs.js";
@@ -22,7 +26,7 @@ import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { assertSequencesAhead, nameHolder, renameSql, sequenceSql } from "../sync/swap.js";
 import { swapWithinBounds } from "../sync/swap-locked.js";
-import { windowFingerprints } from "../sync/verdict.js";
+import { byName, sketch, validatedDefinition, windowFingerprints, writtenByName } from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
 const SQL = {
@@ -64,11 +68,16 @@ async function run(context: PhaseContext): Promise<void> {
       });
     }
     const sides = sidesOf(plan, "forward");
-    await assertSameTable(session, plan, await oidOf(session, sides.live));
-    const check = async (): Promise<void> => {
+    await assertSameTable(plan, await oidOf(session, sides.live));
+    const validated = validatedDefinition(stored);
+    let outline: Fingerprint | null = null;
+    const check = async (): Promise<ReadonlySet<string>> => {
       await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
       await assertCaptured(session, plan);
       await assertNotRewritten(session, plan.source.oid, stored.filenode);
+      if (outline !== null) assertShadowWhole(outline, await sketch(session, shadowOid));
+      await assertShadowUnwritten(session, plan);
+      return new Set();
     };
     const params: Param[] = [plan.id, plan.request.keepSeconds, null];
     const swap = async (): Promise<void> => {
@@ -79,46 +88,57 @@ async function run(context: PhaseContext): Promise<void> {
         drain: async () => {
           await catchUp(session, context);
           // The window is judged by the definitions of this moment: read later they could hold a change made since.
-          params[2] = JSON.stringify(await windowFingerprints(session, plan, shadowOid));
+          outline = await sketch(session, shadowOid);
+          const now = await windowFingerprints(session, plan, shadowOid);
+          if (validated !== null) assertShadowWhole(validated, now.live);
+          params[2] = JSON.stringify(now);
         },
         check,
         commit: { sql: SQL.commit, params },
       });
     };
-    await swap().catch((error: unknown) =>
-      error instanceof Rewritten ? validateAgain(context, session) : Promise.reject(error),
-    );
+    await swap().catch((error: unknown) => {
+      const { schema, source, shadow } = plan.names;
+      if (error instanceof ShadowTouched) return restartCopy(session, context, error.message);
+      if (error instanceof ShadowWritten)
+        return validateAgain(
+          context,
+          session,
+          `somebody wrote to the new table under its name ${schema}.${shadow}`,
+        );
+      if (error instanceof Rewritten)
+        return validateAgain(
+          context,
+          session,
+          `${schema}.${source} was rewritten since it was validated (VACUUM FULL, CLUSTER, pg_repack or ALTER TABLE)`,
+        );
+      throw error;
+    });
   }
   await afterwards(context);
 }
 
-/** A rewrite can change values that no trigger sees: the swap is rolled back, and a resume validates again. */
-async function validateAgain(context: PhaseContext, session: Session): Promise<never> {
+/** What no trigger or no apply saw: the swap is rolled back, and a resume validates again. */
+async function validateAgain(context: PhaseContext, session: Session, what: string): Promise<never> {
   const { plan, lease } = context;
   await lease.tx(session, async () => {
     await session.query(STORE_SQL.setUnvalidated, [plan.id]);
   });
   throw new PartwayError("drift", {
-    what: `${plan.names.schema}.${plan.names.source} was rewritten since it was validated (VACUUM FULL, CLUSTER, pg_repack or ALTER TABLE)`,
+    what,
     state: "Nothing was switched, nothing is lost: it has to be validated again.",
     next: `partway resume ${plan.id} validates again, then cuts over.`,
   });
 }
 
-/** New transactions assert what the swap promised: the forward log is empty, and sequences are beyond the keys. */
+/** New transactions look at what the swap promised: nobody writes to the old table, sequences are beyond the keys. */
 async function afterwards(context: PhaseContext): Promise<void> {
   const { plan } = context;
   const session = await context.open();
-  const { log } = sidesOf(plan, "forward");
-  const late = await backlog(session, log);
-  if (late > 0) {
-    throw new PartwayError("unexpected", {
-      what: `${late} changes reached the retired table ${plan.names.schema}.${plan.names.retired} after cutover`,
-      state:
-        "The application is on the new table; those changes stand in the retired one only, and in the forward log.",
-      next: `Find who writes to ${plan.names.retired} by name, then: partway verify ${plan.id}`,
-    });
-  }
+  const late = await backlog(session, sidesOf(plan, "forward").log);
+  const written = late === 0 ? null : await writtenByName(session, plan);
+  // The application is on the new table and goes on: the verdict says it until somebody has decided.
+  if (written !== null) context.emit({ event: "log", level: "warn", message: byName(plan, written) });
   for (const { sequence, to } of await assertSequencesAhead(session, plan)) {
     const message =
       to === null

@@ -4,14 +4,20 @@
  */
 import type { Session } from "../pg/session.js";
 import type { Plan, Statement } from "../plan/types.js";
-import { applySql, UniqueConflict } from "../sync/apply.js";
+import { applySql } from "../sync/apply.js";
 import { leafTriggerDdl } from "../sync/capture.js";
 import { rest } from "../sync/drain.js";
 import { filenodeOf } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
 import { pairList, sidesOf } from "../sync/pairs.js";
-import { catchUpReverse, followReverse } from "../sync/reverse.js";
+import {
+  catchUpReverse,
+  followAgain,
+  followReverse,
+  refusedByRetired,
+  tellRefused,
+} from "../sync/reverse.js";
 import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
 import { leavesWithoutCapture, verdict, windowFingerprints } from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
@@ -110,9 +116,10 @@ export async function tendOnce(context: PhaseContext): Promise<void> {
   const session = await context.open();
   const stored = await mustReadStored(session, context.plan.id);
   if (stored.shadowOid !== null) await captureNewLeaves(context, session, stored.shadowOid);
-  // Refused by the old unique key: the verdict says why.
+  if (context.settings.repair) await followAgain(session, context);
   await catchUpReverse(session, context).catch((error: unknown) => {
-    if (!(error instanceof UniqueConflict)) throw error;
+    if (!refusedByRetired(error)) throw error;
+    tellRefused(context, error);
   });
   await tellWindow(context, session, stored);
 }
@@ -122,6 +129,7 @@ async function run(context: PhaseContext): Promise<void> {
   await beginWindow(context);
   const session = await context.open();
   const worker = await context.open();
+  if (context.settings.repair) await followAgain(session, context);
   const until = new AbortController();
   const stop = () => until.abort();
   signal.addEventListener("abort", stop, { once: true });

@@ -1,16 +1,16 @@
 /** Rollback (DESIGN 3.8): drain, the same lock discipline, the names swapped back; no write made since cutover is lost. */
-import { PartwayError } from "../errors.js";
+import { messageOf, PartwayError } from "../errors.js";
 import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { freeName } from "../plan/names.js";
 import type { Plan, Statement } from "../plan/types.js";
-import { backlog, UniqueConflict } from "../sync/apply.js";
+import { backlog } from "../sync/apply.js";
 import { leavesOf } from "../sync/leaves.js";
 import { sidesOf } from "../sync/pairs.js";
 import { removeForwardCapture, removeReverseCapture, removeStore } from "../sync/remove.js";
-import { catchUpReverse } from "../sync/reverse.js";
+import { catchUpReverse, followAgain, refusedByRetired } from "../sync/reverse.js";
 import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
-import { assertSequencesAhead, nameHolder, renameSql, sequenceSql } from "../sync/swap.js";
+import { assertSequencesAhead, goneIndexes, nameHolder, renameSql, sequenceSql } from "../sync/swap.js";
 import { swapWithinBounds } from "../sync/swap-locked.js";
 import { definitionReasons, verdict } from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
@@ -48,6 +48,7 @@ async function swapBack(
   shadowOid: string,
 ): Promise<void> {
   const { plan } = context;
+  if (context.settings.repair) await followAgain(session, context);
   await assertSafe(session, plan, stored);
   try {
     await catchUpReverse(session, context);
@@ -57,12 +58,21 @@ async function swapBack(
       direction: "reverse",
       oids: [plan.source.oid, shadowOid],
       drain: () => catchUpReverse(session, context),
-      check: () => assertSafe(session, plan, stored),
+      check: async () => {
+        await assertSafe(session, plan, stored);
+        return goneIndexes(session, plan, shadowOid);
+      },
       commit: { sql: STORE_SQL.setPhase, params: [plan.id, "rolled-back"] },
     });
   } catch (error) {
-    if (!(error instanceof UniqueConflict)) throw error;
-    throw notSafe(plan, (await verdict(session, plan, stored)).sentence);
+    if (!refusedByRetired(error)) throw error;
+    const now = await verdict(session, plan, stored);
+    throw notSafe(
+      plan,
+      now.safe
+        ? `rollback is not safe because the retired table refuses it: ${messageOf(error)}`
+        : now.sentence,
+    );
   }
 }
 

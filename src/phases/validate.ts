@@ -11,6 +11,7 @@ import { type Difference, locate, markDirty } from "../sync/locate.js";
 import { type Direction, sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
+import { windowFingerprints } from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
 /** Keys named when a difference is found; the rest is counted by leaf. */
@@ -142,9 +143,15 @@ async function run(context: PhaseContext): Promise<void> {
   await assertCaptured(session, plan);
   // Read before: a rewrite from here on makes the cutover ask for another validation.
   const filenode = await filenodeOf(session, plan.source.oid);
+  // And what somebody writes to the new table by its name, or changes of it, from here on does the same.
+  await lease.tx(session, async () => {
+    await session.query(`DELETE FROM ${sidesOf(plan, "reverse").log}`);
+  });
+  const definitions = JSON.stringify(await windowFingerprints(session, plan, shadowOid));
   await validateDirection(context, "forward", shadowOid, () => catchUp(session, context));
   await lease.tx(session, async () => {
     await session.query(STORE_SQL.setValidated, [plan.id, filenode]);
+    await session.query(STORE_SQL.setFingerprint, [plan.id, definitions]);
     await session.query(STORE_SQL.setPhase, [plan.id, "cutover"]);
   });
 }

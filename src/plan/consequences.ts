@@ -107,8 +107,8 @@ function runsOut({ request, column, leaves }: Facts): Consequence[] {
 function snapshots(): Consequence {
   return {
     code: "snapshots-across-cutover",
-    what: "A REPEATABLE READ or SERIALIZABLE transaction that spans cutover or rollback sees the other table as of its snapshot: an UPDATE in it may touch 0 rows.",
-    advice: "Keep such transactions short around cutover, and retry those that update nothing.",
+    what: "A REPEATABLE READ or SERIALIZABLE transaction that spans cutover or rollback and uses the table only afterwards sees the other table as of its snapshot: an UPDATE of a row written shortly before may touch 0 rows, or fail with 40001.",
+    advice: "Keep such transactions short around cutover; retry on 40001, and those that update nothing.",
   };
 }
 

@@ -1,11 +1,12 @@
 /** Drift (DESIGN 3.9): the live side's definition against the one the plan was made from. */
 import { z } from "zod";
 import { diffFingerprints, fingerprint } from "../catalog/fingerprint.js";
-import { PartwayError } from "../errors.js";
+import { messageOf, PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
+import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Fingerprint, Plan } from "../plan/types.js";
 import { NEVER_OFF } from "./capture.js";
-import type { Direction } from "./pairs.js";
+import { type Direction, sidesOf } from "./pairs.js";
 
 /** Throws `drift` with the difference when the relation `oid` is not as `expected` says. */
 export async function assertNoDrift(
@@ -26,6 +27,62 @@ export async function assertNoDrift(
     next: `Undo the change and partway resume ${plan.id}, or partway abort ${plan.id} and plan again.`,
   });
 }
+
+/** SQLSTATE classes of a statement that no longer fits the table: a value, a constraint, a schema, a name or a right. */
+const MISFIT = /^(22|23|3F|42)/;
+
+export function misfit(error: unknown): boolean {
+  if (error instanceof PartwayError && error.kind === "unexpected") return true;
+  return MISFIT.test(sqlState(error) ?? "");
+}
+
+/** Also as pg_dump says it, in words. */
+function rightMissing(error: unknown): boolean {
+  return sqlState(error) === SQLSTATE.insufficientPrivilege || /permission denied/.test(messageOf(error));
+}
+
+const RIGHTS_SQL = /*sql*/ `
+SELECT current_user AS role, pg_get_userbyid(c.relowner) AS owner
+  FROM pg_class c WHERE c.oid = $1::oid`;
+
+/**
+ * What stands behind a server's error before cutover: when the statement failed because the table was changed, or a
+ * right taken away, the drift with its difference; else the error itself.
+ */
+export async function explainByDrift(
+  open: () => Promise<Session>,
+  plan: Plan,
+  error: unknown,
+): Promise<unknown> {
+  if (!misfit(error)) return error;
+  const session = await open();
+  const named = await session.maybe(z.object({ oid: z.string(), kind: z.string() }), NAMED_SQL, [
+    plan.names.schema,
+    plan.names.source,
+  ]);
+  // Cut over already: the name leads to the new table.
+  if (named?.kind === "p") return error;
+  try {
+    await assertSameTable(plan, named?.oid ?? null);
+    await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
+  } catch (drift) {
+    return drift;
+  }
+  if (!rightMissing(error)) return error;
+  const { role, owner } = await session.one(z.object({ role: z.string(), owner: z.string() }), RIGHTS_SQL, [
+    plan.source.oid,
+  ]);
+  return new PartwayError("drift", {
+    what: `a right that Partway needs was taken away since the plan: ${messageOf(error)} (connected as ${role}; the table belongs to ${owner})`,
+    state: "Nothing is lost; the run stopped there. Changes are still captured.",
+    next: `Give the right back (partway plan names every missing one), then: partway resume ${plan.id}`,
+  });
+}
+
+/** By the catalog: to_regclass asks for USAGE on the schema, which may be what was taken away. */
+const NAMED_SQL = /*sql*/ `
+SELECT c.oid::text AS oid, c.relkind::text AS kind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND c.relname = $2`;
 
 /** The capture triggers of one direction on `oid` that are missing, off, or have been off since they were made. */
 export async function touchedCapture(
@@ -62,9 +119,8 @@ export async function assertCaptured(session: Session, plan: Plan): Promise<void
 }
 
 /** Throws `drift` when the source's name no longer leads to the table the plan was made from. */
-export async function assertSameTable(session: Session, plan: Plan, found: string | null): Promise<void> {
+export async function assertSameTable(plan: Plan, found: string | null): Promise<void> {
   if (found === plan.source.oid) return;
-  void session;
   throw new PartwayError("drift", {
     what: `${plan.names.schema}.${plan.names.source} is no longer the table the plan was made from (it was ${
       found === null ? "dropped or renamed" : "replaced"
@@ -79,6 +135,30 @@ const FILENODE_SQL = /*sql*/ `SELECT pg_relation_filenode($1::oid)::text AS file
 /** The file of a relation: another one after every rewrite (VACUUM FULL, CLUSTER, TRUNCATE, a rewriting ALTER). */
 export async function filenodeOf(session: Session, oid: string): Promise<string | null> {
   return (await session.one(z.object({ filenode: z.string().nullable() }), FILENODE_SQL, [oid])).filenode;
+}
+
+/** The new table is not the one that was validated: the copy starts again. */
+export class ShadowTouched extends Error {}
+
+/**
+ * Nobody but Partway has a reason to touch the new table before cutover, but its name is there for everybody: a leaf,
+ * column or index that went away since validation would go live missing. Leaves that Partway made since are no harm.
+ */
+export function assertShadowWhole(validated: Fingerprint, now: Fingerprint): void {
+  const differences = diffFingerprints(validated, now).filter((line) => /^(- |\+ column )/.test(line));
+  if (differences.length > 0)
+    throw new ShadowTouched(
+      `somebody changed the new table since it was validated (${differences.slice(0, 3).join("; ")})`,
+    );
+}
+
+/** Somebody else than Partway wrote to the new table since validation began: it has to be validated again. */
+export class ShadowWritten extends Error {}
+
+/** Throws ShadowWritten when the reverse triggers have logged something before cutover. Partway's writes are not logged. */
+export async function assertShadowUnwritten(session: Session, plan: Plan): Promise<void> {
+  const { log } = sidesOf(plan, "reverse");
+  if ((await session.query(`SELECT FROM ${log} LIMIT 1`)).rows.length > 0) throw new ShadowWritten();
 }
 
 /** The source was rewritten since it was validated: values may have changed without a trigger seeing it. */

@@ -12,14 +12,14 @@ import type { Direction } from "./pairs.js";
 
 /**
  * The renames as one string (one round trip inside the lock). Forward: source -> retired, shadow -> source.
- * Reverse: the new table -> failed, retired -> source.
+ * Reverse: the new table -> failed, retired -> source. `gone`: indexes that are no longer there to be renamed.
  */
-export function renameSql(plan: Plan, direction: Direction): string {
+export function renameSql(plan: Plan, direction: Direction, gone: ReadonlySet<string> = NONE_GONE): string {
   const n = plan.names;
   const table = (from: string, to: string) =>
     `ALTER TABLE ${qualified(n.schema, from)} RENAME TO ${ident(to)};`;
   const index = (from: string, to: string) =>
-    `ALTER INDEX ${qualified(n.schema, from)} RENAME TO ${ident(to)};`;
+    gone.has(from) ? "" : `ALTER INDEX ${qualified(n.schema, from)} RENAME TO ${ident(to)};`;
   const parts =
     direction === "forward"
       ? [
@@ -38,7 +38,31 @@ export function renameSql(plan: Plan, direction: Direction): string {
             index(i.retiredName, i.finalName),
           ]),
         ];
-  return parts.join("\n");
+  return parts.filter((part) => part !== "").join("\n");
+}
+
+const NONE_GONE: ReadonlySet<string> = new Set();
+
+/** By table, never by name alone: another table's index may have the name meanwhile (DESIGN 7.4). */
+const INDEXES_SQL = /*sql*/ `
+SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+ WHERE i.indrelid = $1::oid AND c.relnamespace = $2::regnamespace`;
+
+/** The names under which a rollback expects indexes of the two tables and finds none: dropped or renamed since. */
+export async function goneIndexes(session: Session, plan: Plan, newOid: string): Promise<Set<string>> {
+  const namesOf = async (oid: string) =>
+    new Set(
+      (await session.rows(z.object({ name: z.string() }), INDEXES_SQL, [oid, ident(plan.names.schema)])).map(
+        (row) => row.name,
+      ),
+    );
+  const [onNew, onRetired] = [await namesOf(newOid), await namesOf(plan.source.oid)];
+  return new Set(
+    plan.indexes.flatMap((i) => [
+      ...(onNew.has(i.finalName) ? [] : [i.finalName]),
+      ...(onRetired.has(i.retiredName) ? [] : [i.retiredName]),
+    ]),
+  );
 }
 
 /**

@@ -4,12 +4,13 @@
  */
 import { z } from "zod";
 import { diffFingerprints, fingerprint } from "../catalog/fingerprint.js";
-import { ident } from "../pg/quote.js";
+import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import type { Fingerprint, Plan } from "../plan/types.js";
 import { backlog } from "./apply.js";
 import { captureStands } from "./capture.js";
 import { type Sides, sidesOf } from "./pairs.js";
+import { nameOf } from "./remove.js";
 import type { StoredMigration } from "./store.js";
 import { nameHolder } from "./swap.js";
 
@@ -49,17 +50,23 @@ export async function definitionReasons(
   stored: StoredMigration,
 ): Promise<string[]> {
   const { shadowOid } = stored;
-  const { schema, source } = plan.names;
+  const { schema, source, retired } = plan.names;
   if (shadowOid === null || (await nameHolder(session, plan, shadowOid)) !== "new")
     return [`${schema}.${source} is not the table that Partway made`];
+  const called = await nameOf(session, plan.source.oid);
+  if (called === null) return [`the retired table ${schema}.${retired} was dropped`];
+  if (called !== qualified(schema, retired))
+    return [`the retired table is now called ${called}: rename it back to ${retired}`];
   const reasons: string[] = [];
   if (stored.fingerprintJson !== null) {
     const before = Fingerprints.parse(JSON.parse(stored.fingerprintJson));
-    reasons.push(...forbidding(before.live, await liveDefinition(session, plan, shadowOid), "the new table"));
-    reasons.push(
-      ...forbidding(before.retired, await fingerprint(session, plan.source.oid), "the retired table"),
-    );
+    const now = await windowFingerprints(session, plan, shadowOid);
+    reasons.push(...forbidding(before.live, now.live, "the new table"));
+    reasons.push(...forbidding(before.retired, now.retired, "the retired table"));
+    reasons.push(...stricter(before, now, retired), ...leftBehind(before.live, now.live));
   }
+  const written = await writtenByName(session, plan);
+  if (written !== null) reasons.push(byName(plan, written));
   if (!(await captureStands(session, plan, "reverse", shadowOid)))
     reasons.push(
       "the reverse capture triggers are missing or disabled, so writes may not have been recorded",
@@ -70,15 +77,22 @@ export async function definitionReasons(
   return reasons;
 }
 
+/** The new table's definition as the last validation began, when the database has it. */
+export function validatedDefinition(stored: StoredMigration): Fingerprint | null {
+  if (stored.fingerprintJson === null) return null;
+  return Fingerprints.parse(JSON.parse(stored.fingerprintJson)).live;
+}
+
 const Lines = z.object({ lines: z.array(z.string()) });
 const Fingerprints = z.object({ live: Lines, retired: Lines });
 
+interface Window {
+  live: Fingerprint;
+  retired: Fingerprint;
+}
+
 /** Both tables' definitions right after cutover, to be stored with the migration. */
-export async function windowFingerprints(
-  session: Session,
-  plan: Plan,
-  shadowOid: string,
-): Promise<{ live: Fingerprint; retired: Fingerprint }> {
+export async function windowFingerprints(session: Session, plan: Plan, shadowOid: string): Promise<Window> {
   return {
     live: await liveDefinition(session, plan, shadowOid),
     retired: await fingerprint(session, plan.source.oid),
@@ -102,6 +116,18 @@ async function liveDefinition(session: Session, plan: Plan, oid: string): Promis
   return { lines: [...lines, ...capture.map((row) => row.line)].sort() };
 }
 
+const SKETCH_SQL = /*sql*/ `
+SELECT format('leaf %s', inhrelid) AS line FROM pg_inherits WHERE inhparent = $1::oid
+UNION ALL SELECT format('column %s %s %s', attnum, attname, atttypid) FROM pg_attribute
+ WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped
+UNION ALL SELECT format('index %s', indexrelid) FROM pg_index WHERE indrelid = $1::oid`;
+
+/** Leaves, columns and indexes of the new table by number: what the whole definition is too dear for inside a lock. */
+export async function sketch(session: Session, oid: string): Promise<Fingerprint> {
+  const rows = await session.rows(z.object({ line: z.string() }), SKETCH_SQL, [oid]);
+  return { lines: rows.map((row) => row.line).sort() };
+}
+
 /** Columns changed, or leaves removed: what the retired table could not follow. Added leaves and indexes are harmless. */
 function forbidding(before: Fingerprint, now: Fingerprint, table: string): string[] {
   return diffFingerprints(before, now)
@@ -111,6 +137,74 @@ function forbidding(before: Fingerprint, now: Fingerprint, table: string): strin
         ? `reverse capture was switched off, dropped or detached since cutover, so writes may not have been recorded (${line})`
         : `the definition of ${table} has changed since cutover (${line})`,
     );
+}
+
+/** What a line forbids rows to be: a CHECK, a unique index; null for any other line. */
+function rule(line: string): string | null {
+  const [, check, unique] =
+    /^(?:constraint (?:"(?:[^"]|"")*"|\S+) (CHECK .*)|unique index (?:"(?:[^"]|"")*"|\S+) (USING .*))$/s.exec(
+      line,
+    ) ?? [];
+  return check ?? (unique === undefined ? null : `UNIQUE ${unique}`);
+}
+
+/**
+ * Rules that the retired table has and the new one no longer: rows may come that cannot go back. Those that differed
+ * at cutover already are the old key's, whose conflicts are looked for in the data.
+ */
+function stricter(before: Window, now: Window, retired: string): string[] {
+  const rules = ({ lines }: Fingerprint) => new Set(lines.map(rule).filter((found) => found !== null));
+  const [liveBefore, live] = [rules(before.live), rules(now.live)];
+  const retiredBefore = rules(before.retired);
+  return [...rules(now.retired)]
+    .filter((one) => !live.has(one) && !(retiredBefore.has(one) && !liveBefore.has(one)))
+    .map(
+      (one) =>
+        `the retired table has ${one} and the new one has not, so rows may come that cannot go back (add it to the new table again, or drop it from ${retired})`,
+    );
+}
+
+/** What was made since cutover and would go with the new table, or go on reading it, in silence. */
+function leftBehind(before: Fingerprint, now: Fingerprint): string[] {
+  return diffFingerprints(before, now)
+    .filter((line) => /^\+ (incoming-foreign-key|view|materialized-view) /.test(line))
+    .map((line) => `what was made since cutover would stay with the new table (${line})`);
+}
+
+export interface ByName {
+  rows: number;
+  /** The first few. */
+  keys: string[];
+  truncated: boolean;
+}
+
+/** Keys that are named. */
+const NAMED = 3;
+
+/**
+ * What somebody wrote to the retired table under its own name, as its forward triggers logged it; null: nothing.
+ * Partway's own writes are not logged.
+ */
+export async function writtenByName(session: Session, plan: Plan): Promise<ByName | null> {
+  const { log } = sidesOf(plan, "forward");
+  const key = plan.key.map((c) => `l.${ident(c.name)}::text`).join(" || ', ' || ");
+  const found = await session.rows(
+    z.object({ key: z.string().nullable(), op: z.string(), rows: z.coerce.number() }),
+    `SELECT ${key} AS key, l.partway_op::text AS op, (SELECT count(*)::text FROM (SELECT FROM ${log} LIMIT ${CAP}) AS c) AS rows
+       FROM ${log} AS l ORDER BY l.partway_op = 't' DESC, l.partway_seq LIMIT ${NAMED + 1}`,
+  );
+  const [first] = found;
+  if (first === undefined) return null;
+  const keys = found.flatMap((row) => (row.op === "r" && row.key !== null ? [row.key] : []));
+  return { rows: first.rows, keys: [...new Set(keys)].slice(0, NAMED), truncated: first.op === "t" };
+}
+
+/** The same in words, with what mends it. */
+export function byName({ id, names }: Plan, { rows, keys, truncated }: ByName): string {
+  const what = truncated
+    ? "truncated"
+    : `written to (${rows} changes; ${keys.map((k) => `key ${k}`).join(", ")})`;
+  return `somebody has ${what} the retired table ${names.schema}.${names.retired} by its name since cutover; partway resume ${id} --repair makes it follow the new table again`;
 }
 
 const LEAF_CAPTURE_SQL = /*sql*/ `

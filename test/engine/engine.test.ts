@@ -215,9 +215,12 @@ test("a write to the old table by name, found right after cutover, would close t
   const cut = await proceed("cutover", { url: db.ownerUrl, state });
   await cut.finished;
   await session.query("UPDATE public.items_retired SET note = 'by its new name' WHERE id = 1");
-  const back = await proceed("rollback", { url: db.ownerUrl, state });
+  const refused = await proceed("rollback", { url: db.ownerUrl, state });
+  expect(await refused.finished).toMatchObject({ exitCode: EXIT.refused });
+  const back = await proceed("rollback", { url: db.ownerUrl, state, repair: true });
   expect(await back.finished).toMatchObject({ outcome: "rolled-back" });
   expect(await kind()).toBe("r");
+  expect(await value(session, "SELECT note FROM public.items WHERE id = 1")).toBe("row 1");
 });
 
 test("the journal would not say how a run ended, or who holds it", async () => {

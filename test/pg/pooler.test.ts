@@ -43,17 +43,6 @@ test("a pool of one backend would pass for a direct connection", async () => {
   await one.rollback();
 });
 
-const PGBOUNCER = process.env["PARTWAY_TEST_PGBOUNCER"] ?? "";
-/** `postgres://...` of a real pgbouncer in transaction mode; CI has none. */
-test.skipIf(PGBOUNCER === "")("pgbouncer in transaction mode would not be recognised", async () => {
-  const session = await Session.open(targetOf(PGBOUNCER));
-  try {
-    await expect(poolerRefusal(session, () => Session.open(targetOf(PGBOUNCER)))).resolves.toHaveLength(1);
-  } finally {
-    await session.end();
-  }
-});
-
 test("the look at the pooler would leave a transaction open", async () => {
   const session = await db.session();
   const opened: Session[] = [];

@@ -304,10 +304,14 @@ test("somebody who writes to the old table by its new name would not be noticed"
     },
     20,
   );
-  await expect(migration.run("cutover")).rejects.toMatchObject({
-    message: expect.stringContaining("changes reached the retired table public.items_retired after cutover"),
-    state: expect.stringContaining("The application is on the new table"),
-  });
+  await migration.run("cutover");
+  expect(migration.seen("log")).toContainEqual(
+    expect.objectContaining({
+      message: expect.stringMatching(
+        /^somebody has written to \(\d+ changes; key 1\) the retired table public.items_retired/,
+      ),
+    }),
+  );
 });
 
 test("a cutover that nothing proves would be allowed", async () => {

@@ -244,7 +244,7 @@ test("a validation stopped half-way would leave its snapshot open and hold back 
   expect(
     await value(
       migration.session,
-      "SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()",
+      "SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()",
     ),
   ).toBe("0");
 });

@@ -4,6 +4,7 @@ import type { Mutant } from "./mutant.js";
 const LOCKS_TS = "src/pg/locks.ts";
 const LOCKED_TS = "src/sync/swap-locked.ts";
 const SWAP_TS = "src/sync/swap.ts";
+const HOSTILE_SHADOW_TEST = "test/hostile/shadow.test.ts";
 const CUTOVER_TS = "src/phases/cutover.ts";
 const GUARD_TS = "src/sync/guard.ts";
 const PRINT_TS = "src/catalog/fingerprint.ts";
@@ -224,8 +225,20 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "the forward log is looked at once more after cutover",
     rule: "3.6",
-    edits: [[CUTOVER_TS, "if (late > 0) {", "if (false) {"]],
+    edits: [[CUTOVER_TS, "late === 0 ? null", "late >= 0 ? null"]],
     red: [[CUTOVER_TEST, "somebody who writes to the old table by its new name would not be noticed"]],
+  },
+  {
+    guard: "the new table is whole since validation",
+    rule: "3.9",
+    edits: [[CUTOVER_TS, "if (validated !== null) assertShadowWhole(validated, now.live);", ""]],
+    red: [[HOSTILE_SHADOW_TEST, "between validation and cutover would go live missing"]],
+  },
+  {
+    guard: "nobody wrote to the new table since validation",
+    rule: "3.9",
+    edits: [[CUTOVER_TS, "await assertShadowUnwritten(session, plan);", ""]],
+    red: [[HOSTILE_SHADOW_TEST, "by the new table's name between validation and the lock would go live"]],
   },
   {
     guard: "nothing is cut over that was not validated",

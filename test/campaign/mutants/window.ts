@@ -4,6 +4,7 @@ import type { Mutant } from "./mutant.js";
 const LEASE_TS = "src/pg/lease.ts";
 const ENGINE_TS = "src/engine/engine.ts";
 const SESSION_TS = "src/pg/session.ts";
+const HOSTILE_WINDOW_TEST = "test/hostile/window.test.ts";
 const VERDICT_TS = "src/sync/verdict.ts";
 const ROLLBACK_TS = "src/phases/rollback.ts";
 const RETAIN_TS = "src/phases/retain.ts";
@@ -181,8 +182,8 @@ export const WINDOW: readonly Mutant[] = [
     edits: [
       [
         VERDICT_TS,
-        'await fingerprint(session, plan.source.oid), "the retired table"',
-        'before.retired, "the retired table"',
+        'forbidding(before.retired, now.retired, "the retired table")',
+        'forbidding(before.retired, before.retired, "the retired table")',
       ],
     ],
     red: [[RETAIN_TEST, `${SAFE_AFTER} … the retired table altered`]],
@@ -235,7 +236,7 @@ export const WINDOW: readonly Mutant[] = [
   {
     guard: "a rebuilding that the old key refuses is told by the verdict, and ends nothing",
     rule: "3.8",
-    edits: [[RETAIN_TS, "if (!(error instanceof UniqueConflict)) throw error;", "throw error;"]],
+    edits: [[RETAIN_TS, "if (!refusedByRetired(error)) throw error;", "throw error;"]],
     red: [[REVERSE_TEST, "a TRUNCATE while an id stands twice would end the window and the rollback"]],
   },
   {
@@ -249,9 +250,33 @@ export const WINDOW: readonly Mutant[] = [
     guard: "rollback looks at the definitions again inside its lock",
     rule: "3.8",
     edits: [
-      [ROLLBACK_TS, "check: () => assertSafe(session, plan, stored),", "check: async () => undefined,"],
+      [
+        ROLLBACK_TS,
+        "check: async () => {\n        await assertSafe(session, plan, stored);",
+        "check: async () => {",
+      ],
     ],
     red: [[GUARDS_TEST, "a column added between the last look and the rollback's lock"]],
+  },
+  {
+    guard: "verdict: the new table is as strict as the retired one",
+    rule: "3.8",
+    edits: [[VERDICT_TS, "...stricter(before, now, retired), ", ""]],
+    red: [[HOSTILE_WINDOW_TEST, "a rollback called safe would fail, or lose rows"]],
+  },
+  {
+    guard: "verdict: nobody writes to the retired table by its name",
+    rule: "3.8",
+    edits: [
+      [VERDICT_TS, "if (written !== null) reasons.push", "if (false && written !== null) reasons.push"],
+    ],
+    red: [[HOSTILE_WINDOW_TEST, "what somebody wrote there would come back with a rollback"]],
+  },
+  {
+    guard: "an index dropped in the window is not renamed by a rollback",
+    rule: "3.8",
+    edits: [["src/sync/swap.ts", "gone.has(from) ?", "false ?"]],
+    red: [[HOSTILE_WINDOW_TEST, "what does no harm to the way back would close it"]],
   },
   {
     guard: "the deadline is the database's clock",
