@@ -151,13 +151,7 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "what is left of the hold budget bounds each statement",
     rule: "3.6",
-    edits: [
-      [
-        LOCKED_TS,
-        `await setLocal(session, "statement_timeout", Math.ceil(settings.holdBudgetMs - inside));`,
-        "",
-      ],
-    ],
+    edits: [[LOCKED_TS, `await setLocal(session, "statement_timeout", Math.ceil(bound.ms));`, ""]],
     red: [[CUTOVER_TEST, "the application would stand still for longer than the hold budget"]],
     hangs: "the statement goes on for a minute while every writer waits",
   },

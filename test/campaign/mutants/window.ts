@@ -120,7 +120,13 @@ export const WINDOW: readonly Mutant[] = [
   {
     guard: "a connection lost is unknown, not failed",
     rule: "3.6",
-    edits: [[SESSION_TS, "if (this.#lost || isConnectionError(error)) throw new ConnectionLost(error);", ""]],
+    edits: [
+      [
+        SESSION_TS,
+        "if (this.#lost || isConnectionError(error)) throw new ConnectionLost(this.#broken ?? error);",
+        "",
+      ],
+    ],
     red: [[ENGINE_TEST, "a connection lost at the COMMIT of the swap would be taken for a failure"]],
   },
   {
