@@ -17,6 +17,8 @@ export interface Choice {
   kills: number;
   /** TRUNCATEs, of the table before cutover and of table or leaf after it, at most of each. */
   truncates: number;
+  /** How often the application's connections are cut; not where a truncation could be cut too. */
+  cuts: number;
   rows: number;
   maxRows: number;
   bulk: number;
@@ -37,6 +39,7 @@ export function choose(seed: number, asked: Partial<Choice> = {}): Choice {
   const schemes = SCHEME_NAMES.filter((name) => fits(name, SHAPES[shape]));
   const last = one(ENDINGS, "finalize");
   const again = random.chance(0.25);
+  const truncates = random.chance(0.3) ? 1 : 0;
   return {
     seed,
     shape,
@@ -49,7 +52,8 @@ export function choose(seed: number, asked: Partial<Choice> = {}): Choice {
       ? [random.chance(0.5) ? "rollback" : "abort", random.chance(0.5) ? "finalize" : "abort"]
       : [last],
     kills: random.below(5),
-    truncates: random.chance(0.3) ? 1 : 0,
+    truncates,
+    cuts: truncates > 0 ? 0 : random.below(3),
     rows: 1_500 + random.below(8_000),
     maxRows: 15_000,
     bulk: 1_000,

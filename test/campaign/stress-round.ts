@@ -29,6 +29,9 @@ export interface RoundResult {
   statements: number;
   rowsCompared: number;
   truncates: number;
+  /** How often every connection of the application was cut, and how many outcomes were asked for after it. */
+  cuts: number;
+  unknownOutcomes: number;
   copyRestarts: number;
   validations: number;
   /** Rows lost, extra or changed by the ledger. */
@@ -63,6 +66,8 @@ class Round {
   readonly #cli: string;
   readonly #choice: Choice;
   readonly #random: Random;
+  /** What is done to the table beside the operator: apart, so that the one's choices do not move the other's. */
+  readonly #beside: Random;
   readonly #began = performance.now();
   readonly #result: Omit<RoundResult, "seconds"> = {
     ...{ faults: [], log: [], endings: { rollback: 0, finalize: 0, abort: 0 } },
@@ -76,7 +81,15 @@ class Round {
       rowsCompared: 0,
       truncates: 0,
     },
-    ...{ copyRestarts: 0, validations: 0, differences: 0, applicationErrors: 0, staleSnapshots: 0 },
+    ...{
+      copyRestarts: 0,
+      validations: 0,
+      differences: 0,
+      applicationErrors: 0,
+      staleSnapshots: 0,
+      cuts: 0,
+      unknownOutcomes: 0,
+    },
     ...{ retries: 0, paced: 0 },
   };
 
@@ -85,6 +98,7 @@ class Round {
     this.#cli = cli;
     this.#choice = choice;
     this.#random = new Random(choice.seed + 500_000);
+    this.#beside = new Random(choice.seed + 600_000);
   }
 
   async play(): Promise<Omit<RoundResult, "seconds">> {
@@ -128,7 +142,10 @@ class Round {
     const { workers, kills, backup, truncates } = this.#choice;
     const pacer = new Pacer((ms) => writers.pace(ms));
     let truncatesLeft = truncates;
-    let truncating: Promise<void> | null = null;
+    let cutsLeft = this.#choice.cuts;
+    /** What is done to the table meanwhile; to be waited for before the next step. */
+    const meanwhile: Promise<void>[] = [];
+    const calm = async () => void (await Promise.all(meanwhile));
     const operator = new Operator(folder, state, this.#random, kills, {
       log: (line) => this.#log(line),
       heard: (line) => {
@@ -139,7 +156,11 @@ class Round {
         // Not before the plan is stored: it takes its leaves from the rows it finds.
         if (line.event === "phase" && line["phase"] === "copy" && truncatesLeft > 0) {
           truncatesLeft--;
-          truncating = this.#truncate(writers, "table", 2_500);
+          meanwhile.push(this.#truncate(writers, "table", 2_500));
+        }
+        if (line.event === "phase" && cutsLeft > 0) {
+          cutsLeft--;
+          meanwhile.push(this.#cut(writers));
         }
       },
       ended: () => pacer.ended(),
@@ -154,12 +175,13 @@ class Round {
         if (this.#random.chance(0.5)) await operator.killed([...run, ...until]);
         if ((await operator.outcome()) === null || this.#random.chance(0.5))
           await operator.reach("ready-for-cutover", [...run, ...until], [...until, ...SETTINGS]);
-        await truncating;
-        await operator.reach("aborted", ["abort", ...SETTINGS], SETTINGS);
+        await calm();
+        // A resume in between must not run on past the cutover.
+        await operator.reach("aborted", ["abort", ...SETTINGS], [...until, ...SETTINGS]);
         return;
       }
-      await this.#toTheWindow(operator, run, () => truncating);
-      await this.#window(writers, operator, () => truncating);
+      await this.#toTheWindow(operator, run, calm);
+      await this.#window(writers, operator, calm);
       if (ending === "rollback") {
         const during =
           truncates > 0 && this.#random.chance(0.5) ? this.#truncate(writers, "leaf", 800) : null;
@@ -168,7 +190,7 @@ class Round {
       } else
         await operator.reach("done", ["finalize", "--force", "items", "--no-hold", ...SETTINGS], SETTINGS);
     } finally {
-      await truncating;
+      await calm();
       pacer.ended();
       this.#result.paced += pacer.times;
       const { kills: killed, stops, freezes, lockBusy } = operator;
@@ -180,23 +202,24 @@ class Round {
   }
 
   /** In one run, or to the point of being ready, compared again by `verify`, and then cut over. */
-  async #toTheWindow(
-    operator: Operator,
-    run: readonly string[],
-    truncating: () => Promise<void> | null,
-  ): Promise<void> {
+  async #toTheWindow(operator: Operator, run: readonly string[], calm: () => Promise<void>): Promise<void> {
     if (this.#random.chance(0.6)) return operator.reach("retained", run, SETTINGS);
     const until = ["--until", "validate"];
     await operator.reach("ready-for-cutover", [...run, ...until], [...until, ...SETTINGS]);
-    await truncating();
+    await calm();
+    // After a truncation the sides differ until a process has started the copy again.
+    if (this.#choice.truncates === 0) {
+      await operator.once(["verify"]);
+      this.#result.validations++;
+    }
     await operator.reach("retained", ["cutover", "--no-hold", ...SETTINGS], SETTINGS);
   }
 
   /** The application goes on in the retention window; both sides are compared. */
-  async #window(writers: Writers, operator: Operator, truncating: () => Promise<void> | null): Promise<void> {
+  async #window(writers: Writers, operator: Operator, calm: () => Promise<void>): Promise<void> {
     await this.#more(writers, 100 + this.#random.below(400));
+    await calm();
     await this.#prove(writers, "in the window");
-    await truncating();
     if (this.#choice.truncates > 0)
       await this.#truncate(writers, this.#random.chance(0.5) ? "leaf" : "table", 300);
     await this.#more(writers, 50 + this.#random.below(200));
@@ -209,12 +232,24 @@ class Round {
 
   async #truncate(writers: Writers, what: "table" | "leaf", withinMs: number): Promise<void> {
     try {
-      await delay(this.#random.below(withinMs));
+      await delay(this.#beside.below(withinMs));
       const done = await writers.truncate(what);
       this.#log(`TRUNCATE of the ${what}: ${done}`);
       if (done === "done") this.#result.truncates++;
     } catch (error) {
       this.#fault(`TRUNCATE of the ${what}: ${messageOf(error)}`);
+    }
+  }
+
+  /** Cuts every connection of the application, most of them in the middle of something. */
+  async #cut(writers: Writers): Promise<void> {
+    try {
+      await delay(this.#beside.below(1_000));
+      await writers.cut();
+      this.#log("the application's connections were cut");
+      this.#result.cuts++;
+    } catch (error) {
+      this.#fault(`cutting the connections: ${messageOf(error)}`);
     }
   }
 
@@ -247,6 +282,7 @@ class Round {
     this.#result.applicationErrors = report.errorCount;
     this.#result.retries = sum(report.retries);
     this.#result.staleSnapshots = report.counts["stale snapshot"] ?? 0;
+    this.#result.unknownOutcomes = report.counts["outcome asked for"] ?? 0;
     this.#log(`${JSON.stringify(report.retries)} ${JSON.stringify(report.counts)}`);
     for (const { code, message } of report.errors.slice(0, 10))
       this.#fault(`application: ${code} ${message}`);

@@ -124,6 +124,7 @@ const table: [string, string | number][] = [
   ["statements", sum((r) => r.statements)],
   ["rows compared with the ledger", sum((r) => r.rowsCompared)],
   ["TRUNCATEs / copies started again", `${sum((r) => r.truncates)} / ${sum((r) => r.copyRestarts)}`],
+  ["connections cut / outcomes asked for", `${sum((r) => r.cuts)} / ${sum((r) => r.unknownOutcomes)}`],
   ["validations under load", sum((r) => r.validations)],
   ["differences", sum((r) => r.differences)],
   ["application errors", sum((r) => r.applicationErrors)],
