@@ -217,12 +217,12 @@ class Round {
 
   /** The application goes on in the retention window; both sides are compared. */
   async #window(writers: Writers, operator: Operator, calm: () => Promise<void>): Promise<void> {
-    await this.#more(writers, 100 + this.#random.below(400));
+    await this.#more(writers, 60 + this.#random.below(200));
     await calm();
     await this.#prove(writers, "in the window");
     if (this.#choice.truncates > 0)
       await this.#truncate(writers, this.#random.chance(0.5) ? "leaf" : "table", 300);
-    await this.#more(writers, 50 + this.#random.below(200));
+    await this.#more(writers, 30 + this.#random.below(100));
     await operator.reach("retained", ["resume", "--no-hold", ...SETTINGS], SETTINGS);
     // Once more, uninterrupted: a process that was killed may not have followed a truncation yet.
     await operator.once(["resume", "--no-hold", ...SETTINGS]);
