@@ -9,13 +9,13 @@ import { parseSettings } from "./config/request.js";
 import { drivenElsewhere } from "./engine/other-process.js";
 import { openJournal, pickMigration } from "./engine/state-dir.js";
 import { positionOf, readPlan } from "./engine/stored-plan.js";
-import { messageOf } from "./errors.js";
+import { messageOf, PartwayError } from "./errors.js";
 import { steppingAside, waiterBehind } from "./pg/aside.js";
 import { Session } from "./pg/session.js";
 import type { Target } from "./pg/target.js";
 import { different, findDifferences } from "./phases/validate.js";
 import type { Plan } from "./plan/types.js";
-import { backlog } from "./sync/apply.js";
+import { backlog, TruncateSeen } from "./sync/apply.js";
 import { type Comparison, compareSides } from "./sync/compare.js";
 import { sidesOf } from "./sync/pairs.js";
 import { mustReadStored, readStored, type StoredMigration } from "./sync/store.js";
@@ -159,9 +159,19 @@ async function knownStatus(session: Session, plan: Plan, stored: StoredMigration
   };
 }
 
+/** The sides differ because one was emptied and the other not yet: that is no difference to report. */
+function notFollowed(plan: Plan): PartwayError {
+  return new PartwayError("refused", {
+    what: `${plan.names.schema}.${plan.names.source} was truncated and the other side has not followed yet: there is nothing to compare`,
+    state: "Nothing is lost: the TRUNCATE stands in the change log. verify only reads.",
+    next: `partway resume ${plan.id} follows it; then: partway verify ${plan.id}`,
+  });
+}
+
 /**
  * Validates again, at any time from `validate` on, also while another process runs the migration: reads only, and
- * leaves out the pairs in the change log. Errors: `difference` naming leaf and key.
+ * leaves out the pairs in the change log. Errors: `difference` naming leaf and key;
+ * `refused` after a TRUNCATE that the other side has not followed.
  */
 export async function verify(
   options: ConnectOptions & StateOptions & { id?: string | undefined; workers?: number | undefined },
@@ -183,7 +193,9 @@ export async function verify(
   });
   const workers = options.workers ?? 2;
   return steppingAsideAlone(target, `partway verify ${plan.id}`, async (open, gate) => {
-    const comparison = await compareSides({ plan, direction, partitionedOid, workers, open, gate });
+    const comparison = await compareSides({ plan, direction, partitionedOid, workers, open, gate }).catch(
+      (error: unknown) => Promise.reject(error instanceof TruncateSeen ? notFollowed(plan) : error),
+    );
     if (comparison.equal) return comparison;
     const { named } = await findDifferences(plan, comparison, partitionedOid, open);
     throw different(plan, comparison, named);

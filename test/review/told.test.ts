@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { proceed, run } from "../../src/api.js";
 import { EXIT } from "../../src/errors.js";
-import { list } from "../../src/inspect.js";
+import { list, verify } from "../../src/inspect.js";
 import type { Session } from "../../src/pg/session.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { createOrders } from "../support/migration.js";
@@ -55,4 +55,15 @@ test("a rollback resumed against another database would be called done", async (
   await reader.rollback();
   const again = await proceed("rollback", { url: db.ownerUrl, state });
   expect(await again.finished).toMatchObject({ outcome: "rolled-back" });
+});
+
+test("a TRUNCATE that is still to be followed would be called a failure nobody foresaw", async () => {
+  await (await start()).finished;
+  await session.query("TRUNCATE public.orders");
+  await expect(verify({ url: db.ownerUrl, state })).rejects.toMatchObject({
+    kind: "refused",
+    message: expect.stringContaining("has not followed yet"),
+  });
+  await (await proceed("resume", { url: db.ownerUrl, state })).finished;
+  expect(await verify({ url: db.ownerUrl, state })).toMatchObject({ equal: true, live: { rows: 0 } });
 });
