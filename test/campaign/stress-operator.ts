@@ -48,7 +48,7 @@ export class Operator {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const ended = await this.#type(next, this.killsLeft > 0 && this.#random.chance(0.8));
       const text = `${ended.stdout}${ended.stderr}`;
-      const outcome = await this.outcome();
+      const outcome = finished(ended) ?? (await this.outcome());
       if (outcome === goal) return;
       if (ended.code === 6) this.lockBusy++;
       const busy = BUSY.test(text);
@@ -131,6 +131,11 @@ export class Operator {
     if (how === "SIGKILL") this.kills++;
     else this.stops++;
   }
+}
+
+/** The outcome that a process told before it ended by itself. */
+function finished({ code, stdout }: Ended): string | null {
+  return code === 0 ? (/"event":"finished","outcome":"([a-z-]+)"/.exec(stdout)?.[1] ?? null) : null;
 }
 
 function unexpected(args: readonly string[], ended: Ended): Error {

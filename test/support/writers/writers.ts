@@ -99,7 +99,8 @@ export async function startWriters(options: WritersOptions): Promise<Writers> {
         await other.query(
           "cut",
           `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
-             AND datname = current_database() AND application_name = 'partway demo writer'`,
+             AND datname = current_database() AND application_name = 'partway demo writer'
+             AND query NOT LIKE '%pg_terminate_backend%'`,
         );
       }),
     stop: async () => {
