@@ -27,7 +27,7 @@ import { Engine } from "./engine/engine.js";
 import type { Intent } from "./engine/intent.js";
 import { forwardCommand } from "./engine/other-process.js";
 import { reconcile } from "./engine/reconcile.js";
-import { alreadyEnded, endedMeanwhile, type Running } from "./engine/running.js";
+import { alreadyEnded, endedMeanwhile, type Running, restedMeanwhile } from "./engine/running.js";
 import { openState, pickMigration, type StateDir } from "./engine/state-dir.js";
 import { positionOf, readPlan, readSettings, untilOf } from "./engine/stored-plan.js";
 import { PartwayError } from "./errors.js";
@@ -236,14 +236,25 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   if (from === "ended" && !(await withSession(target, (s) => endedHere(s, made, positionOf(record)))))
     throw unknownMigration(made, target);
   if (from === "ended") return endedMeanwhile(state, made, positionOf(record), intent);
+  const until = options.until ?? (intent === "cutover" ? null : untilOf(record));
+  const behind = options.until === undefined && until !== null && liesBehind(until, from);
+  if (behind && intent === "resume" && record.outcome === null)
+    return restedMeanwhile(state, made, until, from);
   return launch(state, target, made, settings, {
     hold: options.hold ?? false,
-    until: options.until ?? (intent === "cutover" ? null : untilOf(record)),
+    until: behind ? null : until,
     takeover: options.takeover ?? false,
     from,
     intent,
     onEvent: options.onEvent,
   });
+}
+
+/** --until named a phase that is done. From `validate` on the machine rests in states of their own. */
+function liesBehind(until: PhaseName, from: Working): boolean {
+  const order: readonly Working[] = ["backup", "shadow", "copy", "index", "validate"];
+  const at = order.indexOf(until);
+  return at >= 0 && until !== "validate" && order.indexOf(from) > at;
 }
 
 /** finalize --force takes the table's name, so that nobody drops a retired table by habit. */

@@ -1,5 +1,5 @@
 /** What a caller holds while a migration runs. */
-import type { Command, Outcome, RunEvent } from "../../state/events.js";
+import type { Command, Outcome, PhaseName, RunEvent } from "../../state/events.js";
 import { createViewStore } from "../../state/fold.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import type { Working } from "../../state/machine.js";
@@ -80,6 +80,21 @@ export function endedMeanwhile(state: StateDir, plan: Plan, at: Working, intent:
     at: new Date().toISOString(),
   });
   return ended(plan, outcome, intent);
+}
+
+/** The phase that --until named was done, and the process died before its journal knew: it rests there now. */
+export function restedMeanwhile(state: StateDir, plan: Plan, until: PhaseName, from: Working): Running {
+  state.journal.transition({
+    migration: plan.id,
+    from: until,
+    to: "halted",
+    event: "RECONCILE",
+    snapshot: { value: "halted", context: { from, until } },
+    outcome: "stopped",
+    at: new Date().toISOString(),
+  });
+  const message = `${until} is done and the run stops there, as it was told. To go on: partway resume ${plan.id}`;
+  return settled(plan, { migration: plan.id, outcome: "stopped", exitCode: EXIT.done, error: null }, message);
 }
 
 function ended(plan: Plan, outcome: End, intent: Intent): Running {

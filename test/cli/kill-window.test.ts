@@ -70,9 +70,17 @@ test("a process killed between the end and its last word would leave a migration
   await scene.proveNothingLost();
 });
 
-test("a run told to stop at a phase, killed before its first step, would go on through cutover", async () => {
+test("a run told to stop at a phase, killed before its first step or after its last, would go on through cutover", async () => {
+  const resumed = async () => {
+    const { code, stdout } = await scene.partway(["resume", "--no-hold", "--json"]);
+    expect(code, stdout).toBe(0);
+    return jsonLines(stdout).at(-1);
+  };
   await killedAt([...RUN, "--until", "shadow"], "journal: claim");
-  const { code, stdout } = await scene.partway(["resume", "--no-hold", "--json"]);
-  expect(code, stdout).toBe(0);
-  expect(jsonLines(stdout).at(-1)).toMatchObject({ event: "finished", outcome: "stopped" });
+  // The shadow phase is committed, and the journal does not know.
+  await killedAt(["resume", "--no-hold"], "journal: transition to halted");
+  expect(await resumed()).toMatchObject({ event: "finished", outcome: "stopped" });
+  // Told again, it goes on, and that is remembered too.
+  await killedAt(["resume", "--no-hold"], "journal: transition to index");
+  expect(await resumed()).toMatchObject({ event: "finished", outcome: "retained" });
 });
