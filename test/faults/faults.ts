@@ -42,7 +42,8 @@ export const terminateOther =
         admin.query(`SELECT pg_terminate_backend(a.pid, 30000) FROM pg_stat_activity a
         WHERE a.datname = current_database() AND a.application_name = 'partway' AND a.pid <> pg_backend_pid() AND ${which}`),
       );
-    // The watchers ask now and then: it shows by what they asked last.
+    // The watchers ask now and then: it shows by what they asked last, so they must be able to ask.
+    if (which !== HOLDER) scene.network.flow();
     await expect.poll(async () => (await end()).count, LONG).toBeGreaterThan(0);
     return "forward";
   };

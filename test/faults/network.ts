@@ -90,9 +90,9 @@ export async function startNetwork(direct: string): Promise<Network> {
       client.removeAllListeners("close").destroy();
     }
   };
-  /** Holds the message, acts, and leaves everything still. */
+  /** Holds the message and everything else, acts, and leaves everything still: a worker beside it would finish the phase. */
   const strikeNow = (now: Armed, pair: Pair, forward: () => void) => {
-    for (const socket of [pair.client, pair.server]) socket.pause();
+    stall();
     void now.act(pair.server.localPort ?? 0).then((fate) => {
       stall();
       meet(fate, pair, forward);
