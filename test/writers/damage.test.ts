@@ -20,6 +20,8 @@ beforeAll(async () => {
   await session.query("CREATE TABLE public.before AS SELECT * FROM public.items WHERE id = 1");
   await one.writers.truncate("table");
   await one.committed(40);
+  const long = "SELECT FROM public.items WHERE length(body) > 9000 LIMIT 1";
+  while ((await session.query(long)).count === 0) await one.committed(5);
   await one.writers.stop();
   expect(one.writers.report().errors).toEqual([]);
   expect(await one.writers.compare()).toMatchObject(EXACT);

@@ -1,4 +1,5 @@
 /** A table of one shape and scheme under writers that nobody disturbs. */
+import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { mixOf } from "../support/writers/mix.js";
 import { fits, SHAPES, type ShapeName, schemeOf } from "../support/writers/shapes.js";
@@ -41,11 +42,14 @@ export async function scene(
   return {
     table,
     writers,
+    // Not expect.poll, which is for tests only: a hook waits too.
     committed: async (more) => {
-      const before = writers.report().commits;
-      await expect
-        .poll(() => writers.report().commits, { timeout: 60_000, interval: 5 })
-        .toBeGreaterThan(before + more);
+      const goal = writers.report().commits + more;
+      const deadline = performance.now() + 60_000;
+      while (writers.report().commits < goal) {
+        if (performance.now() > deadline) throw new Error(`no ${more} commits in a minute`);
+        await delay(5);
+      }
     },
   };
 }
