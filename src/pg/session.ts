@@ -284,7 +284,9 @@ export class Session {
   async end(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#lost ??= await goodbye(this.#client);
+    const trouble = await goodbye(this.#client);
+    // Looked at after the goodbye: the connection's end has been noted meanwhile.
+    this.#lost ??= trouble ?? new Error("the connection was closed");
   }
 }
 
