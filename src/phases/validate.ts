@@ -148,7 +148,18 @@ async function run(context: PhaseContext): Promise<void> {
     await session.query(`DELETE FROM ${sidesOf(plan, "reverse").log}`);
   });
   const definitions = JSON.stringify(await windowFingerprints(session, plan, shadowOid));
-  await validateDirection(context, "forward", shadowOid, () => catchUp(session, context));
+  await validateDirection(context, "forward", shadowOid, () => catchUp(session, context)).catch(
+    async (error: unknown) => {
+      const found = error instanceof PartwayError && error.kind === "difference";
+      if (!found || (await filenodeOf(session, plan.source.oid)) === stored.filenode) throw error;
+      // ALTER TABLE changed values, and was undone since: no trigger saw it, and copied values are not what they were.
+      return restartCopy(
+        session,
+        context,
+        "the source was rewritten since the copy, and its values differ now",
+      );
+    },
+  );
   await lease.tx(session, async () => {
     await session.query(STORE_SQL.setValidated, [plan.id, filenode]);
     await session.query(STORE_SQL.setFingerprint, [plan.id, definitions]);

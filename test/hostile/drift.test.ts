@@ -228,8 +228,8 @@ test.each(CELLS)(
       return;
     }
     await migration.run("abort");
-    const before = await scene.rows();
     await perform([`ALTER TABLE ${T} OWNER TO ${role}`]);
+    const before = await scene.rows();
     const next = await scene.start();
     await goOn(next);
     expect(await scene.kind()).toBe("p");
