@@ -24,6 +24,20 @@ test("a rewrite that changes values under the same definition would be lost afte
   expect(await migration.difference("reverse")).toEqual(SAME);
 });
 
+test("the resume that the message asks for after such a rewrite would end in a difference", async () => {
+  await migration.through("validate");
+  await session.query("ALTER TABLE public.orders ALTER COLUMN note TYPE text USING upper(note)");
+  await expect(migration.through("cutover")).rejects.toMatchObject({
+    kind: "drift",
+    next: expect.stringContaining("validates again, then cuts over"),
+  });
+  await migration.through("cutover");
+  expect(migration.seen("copy-restarted")).toMatchObject([
+    { reason: expect.stringContaining("its values differ now") },
+  ]);
+  expect(await migration.difference("reverse")).toEqual(SAME);
+});
+
 test("a VACUUM FULL after validation would cost more than another validation", async () => {
   await migration.through("validate");
   await session.query("VACUUM FULL public.orders");
