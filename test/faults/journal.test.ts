@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -161,14 +162,16 @@ describe.runIf(ONCE)("the file", () => {
     rmSync(dir(), { recursive: true, force: true });
     cpSync(`${dir()}-sound`, dir(), { recursive: true });
   };
-  const overwrite = (at: number) => {
+  const PAGE = 4096;
+  /** Whole pages (the first is 0): a piece of one may lie where nothing is written, and harms nothing. */
+  const overwrite = (from: number, pages = 1) => {
     const out = openSync(file(), "r+");
-    writeSync(out, Buffer.alloc(1000, 0xa5), 0, 1000, at);
+    writeSync(out, Buffer.alloc(pages * PAGE, 0xa5), 0, pages * PAGE, from * PAGE);
     closeSync(out);
   };
 
   const FAULTS: [string, () => void, RegExp][] = [
-    ["a page in the middle is not what was written", () => overwrite(3 * 4096 + 50), /is damaged/],
+    ["a page in the middle is not what was written", () => overwrite(3), /is damaged/],
     ["its header is gone", () => overwrite(0), /not a Partway journal|damaged/],
     [
       "it is cut short",
@@ -197,11 +200,12 @@ describe.runIf(ONCE)("the file", () => {
   test("damaged while a run is going on, it would cost the migration", async () => {
     const run = scene.folder.start(["resume", "--hold", "--json"]);
     await run.event(({ event }) => event === "ready");
-    for (const page of [2, 3, 4, 5, 6, 7, 8]) overwrite(page * 4096 + 100);
+    // All but the header. What the run has written since stands in the log, which is read instead: the rest is gone.
+    overwrite(1, statSync(file()).size / PAGE - 1);
     const { code, stderr } = await scene.folder.run(["status"]);
-    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(file()) });
     run.child.kill("SIGKILL");
     await run.ended;
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(file()) });
     await refused(["resume"], /damaged/);
     renameSync(dir(), `${dir()}-damaged`);
     await type("recover");
