@@ -60,7 +60,10 @@ function recorded(): unknown {
 
 /** Changes something, or ends a transaction that did. The bump of the epoch finds a higher one and changes nothing. */
 const WRITES =
-  /\b(INSERT INTO|UPDATE (?!partway\.migration SET epoch = epoch \+ 1)|DELETE FROM|TRUNCATE|CREATE |ALTER |DROP |VACUUM|COMMIT|setval)/;
+  /\b(INSERT INTO|UPDATE (?!partway\.migration SET epoch = epoch \+ 1)|DELETE FROM|TRUNCATE|CREATE |ALTER |DROP |VACUUM|COMMIT\b|setval)/;
+
+/** Is a message a write? Behind its header, and without string literals: the verdict compares definitions as text. */
+const writes = (message: string): boolean => WRITES.test(message.slice(5).replace(/'[^']*'/g, "''"));
 
 /** Lets the zombie go on. `sameJournal`: the one that took over writes the journal it had. */
 async function wake(zombie: Started, sameJournal: boolean): Promise<Ended> {
@@ -75,7 +78,7 @@ async function wake(zombie: Started, sameJournal: boolean): Promise<Ended> {
     state: "This process wrote nothing since; the other one goes on.",
     next: expect.stringMatching(/^partway status (orders|notes)_/),
   });
-  expect(sent.filter((text) => WRITES.test(text))).toEqual([]);
+  expect(sent.filter(writes)).toEqual([]);
   if (sameJournal) expect(recorded()).toEqual(before);
   return ended;
 }
