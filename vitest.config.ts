@@ -11,8 +11,8 @@ const FAULTS = [
   "test/writers/damage.test.ts",
 ];
 
-/** Chains of kills (minutes): test/cli/kill*.test.ts stand for them in an ordinary run. */
-const LONG = ["test/campaign/kill.test.ts"];
+/** Minutes each: test/cli/kill*.test.ts and test/writers stand for them in an ordinary run. */
+const LONG = ["test/campaign/kill.test.ts", "test/campaign/stress.test.ts"];
 
 const database = (name: string, left: string[] = []) => ({
   extends: true as const,

@@ -58,7 +58,9 @@ export class Operator {
       // Killed before its journal knew of anything it is started again; killed before the wish reached the journal, a
       // resume only rests where it was, and the wish is said again.
       const again = outcome === null || (!rests && (ended.code === 0 || this.#random.chance(0.5)));
-      next = again ? args : ["resume", "--no-hold", ...takeover, ...settings];
+      // `--until` is remembered: what rests before cutover is told to cut over.
+      const verb = goal === "retained" && outcome === "ready-for-cutover" ? "cutover" : "resume";
+      next = again ? args : [verb, "--no-hold", ...takeover, ...settings];
     }
     throw new Error(`${goal} was not reached in ${ATTEMPTS} attempts`);
   }
