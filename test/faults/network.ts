@@ -35,6 +35,8 @@ export interface Network {
   lead(direct: string): void;
   /** The most connections there were at a time. */
   peak(): number;
+  /** How many there are. */
+  now(): number;
   stop(): Promise<void>;
 }
 
@@ -174,6 +176,7 @@ export async function startNetwork(direct: string): Promise<Network> {
       target = new URL(to);
     },
     peak: () => peak,
+    now: () => pairs.size,
     stop: async () => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
