@@ -64,6 +64,7 @@ export async function definitionReasons(
     reasons.push(...forbidding(before.live, now.live, "the new table"));
     reasons.push(...forbidding(before.retired, now.retired, "the retired table"));
     reasons.push(...stricter(before, now, retired), ...leftBehind(before.live, now.live));
+    reasons.push(...rightsApart(before, now, plan));
   }
   const written = await writtenByName(session, plan);
   if (written !== null) reasons.push(byName(plan, written));
@@ -169,6 +170,28 @@ function leftBehind(before: Fingerprint, now: Fingerprint): string[] {
   return diffFingerprints(before, now)
     .filter((line) => /^\+ (incoming-foreign-key|view|materialized-view) /.test(line))
     .map((line) => `what was made since cutover would stay with the new table (${line})`);
+}
+
+/**
+ * Rights, owner and row security changed on one of the two tables alone: a rollback would undo a REVOKE in silence, or
+ * shut somebody out.
+ */
+function rightsApart(before: Window, now: Window, { names }: Plan): string[] {
+  const changes = (side: keyof Window) =>
+    diffFingerprints(before[side], now[side]).filter((line) =>
+      /^[+-] (grant|owner|row security) /.test(line),
+    );
+  const [live, retired] = [changes("live"), changes("retired")];
+  const alone = (these: string[], those: string[], on: string, other: string) =>
+    these
+      .filter((line) => !those.includes(line))
+      .map(
+        (line) => `rights were changed on ${on} alone since cutover (${line}): change them on ${other} too`,
+      );
+  return [
+    ...alone(live, retired, "the new table", names.retired),
+    ...alone(retired, live, "the retired table", names.source),
+  ];
 }
 
 export interface ByName {

@@ -126,6 +126,26 @@ describe.skipIf(skipped)(`pg_repack${why}`, () => {
     expect(migration.seen("copy-restarted")).toEqual([]);
     expect(await migration.difference("reverse")).toEqual(SAME);
   });
+
+  test("of a leaf and of the retired table, in the window: it would close the way back, or cost rows on it", async () => {
+    const migration = await start("third");
+    await migration.through("cutover");
+    await session.query("UPDATE public.third SET note = 'before' WHERE id % 3 = 0");
+    for (const leaf of migration.plan.leaves) await repack(leaf.name);
+    await session.query("UPDATE public.third SET note = 'between' WHERE id % 5 = 0");
+    await repack("third_retired");
+    await session.query("DELETE FROM public.third WHERE id % 7 = 0");
+    await migration.run("retain");
+    expect(migration.seen("window").at(-1)).toMatchObject({ safe: true });
+    const rows = () =>
+      value(session, "SELECT md5(string_agg(t::text, ',' ORDER BY id)) || count(*) FROM public.third t");
+    const before = await rows();
+    await migration.run("rollback");
+    expect(await rows()).toBe(before);
+    expect(
+      await value(session, "SELECT relkind::text FROM pg_class WHERE oid = 'public.third'::regclass"),
+    ).toBe("r");
+  });
 });
 
 async function freePort(): Promise<number> {

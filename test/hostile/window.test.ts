@@ -116,6 +116,33 @@ describe("unsafe, and the remedy that the sentence names", () => {
       () => ["ALTER TABLE public.orders DROP COLUMN coupon"],
     ],
     [
+      "a right given on the new table",
+      () => ["GRANT SELECT ON public.orders TO PUBLIC"],
+      /\+ grant SELECT to PUBLIC/,
+      () => ["REVOKE SELECT ON public.orders FROM PUBLIC"],
+    ],
+    [
+      "a right taken away on the new table",
+      () => ["REVOKE DELETE ON public.orders FROM CURRENT_USER"],
+      /rights were changed on the new table alone .*- grant DELETE to .*change them on orders_retired too/,
+      () => ["REVOKE DELETE ON public.orders_retired FROM CURRENT_USER"],
+    ],
+    [
+      "and given back, on one of the two",
+      () => ["GRANT DELETE ON public.orders TO CURRENT_USER"],
+      /rights were changed on the retired table alone .*- grant DELETE to/,
+      () => ["GRANT DELETE ON public.orders_retired TO CURRENT_USER"],
+    ],
+    [
+      "a right taken away on the retired table",
+      () => [
+        "REVOKE INSERT, UPDATE, DELETE ON public.orders_retired FROM CURRENT_USER",
+        "UPDATE public.orders SET note = 'follows again' WHERE id = 1",
+      ],
+      /retired table.*- grant (DELETE|INSERT|UPDATE)/,
+      () => ["GRANT INSERT, UPDATE, DELETE ON public.orders_retired TO CURRENT_USER"],
+    ],
+    [
       "a duplicate id",
       () => ["INSERT INTO public.orders (id, created_at) VALUES (7, '2026-02-02')"],
       /key 7 stands 2 times/,

@@ -271,6 +271,12 @@ export const WINDOW: readonly Mutant[] = [
     red: [[HOSTILE_WINDOW_TEST, "a rollback called safe would fail, or lose rows"]],
   },
   {
+    guard: "verdict: rights changed on one of the two tables alone",
+    rule: "3.8",
+    edits: [[VERDICT_TS, "reasons.push(...rightsApart(before, now, plan));", ""]],
+    red: [[HOSTILE_WINDOW_TEST, "a rollback called safe would fail, or lose rows"]],
+  },
+  {
     guard: "verdict: nobody writes to the retired table by its name",
     rule: "3.8",
     edits: [
