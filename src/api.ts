@@ -24,6 +24,7 @@ import {
 } from "./config/request.js";
 import { endedHere } from "./engine/ended.js";
 import { Engine } from "./engine/engine.js";
+import { explainFault, explainUntouched } from "./engine/faults.js";
 import type { Intent } from "./engine/intent.js";
 import { forwardCommand } from "./engine/other-process.js";
 import { reconcile } from "./engine/reconcile.js";
@@ -34,6 +35,7 @@ import { PartwayError } from "./errors.js";
 import { poolerRefusal } from "./pg/pooler.js";
 import { resolveTarget } from "./pg/resolve.js";
 import { Session } from "./pg/session.js";
+import { standbyRefusal } from "./pg/standby.js";
 import { describeTarget, type Target } from "./pg/target.js";
 import type { Settings } from "./phases/phase.js";
 import { findColumn } from "./plan/columns.js";
@@ -97,7 +99,15 @@ async function settle(options: PlanOptions & RawSettings) {
 /** What a migration would do. Touches nothing. Errors: bad-input; refusals are part of the plan. */
 export async function plan(options: PlanOptions): Promise<Plan> {
   const { request, target } = await settle(options);
-  return withSession(target, (session) => planOn(session, target, request));
+  return planned(target, request);
+}
+
+async function planned(target: Target, request: ReturnType<typeof parseRequest>): Promise<Plan> {
+  try {
+    return await withSession(target, (session) => planOn(session, target, request));
+  } catch (error) {
+    throw explainUntouched(error);
+  }
 }
 
 async function planOn(
@@ -117,8 +127,9 @@ async function planOn(
     nonce: randomBytes(12).toString("hex"),
   });
   const pooler = await poolerRefusal(session, () => Session.open(target));
+  const standby = await standbyRefusal(session);
   const other = await otherMigration(session, table.oid);
-  return { ...made, refusals: [...made.refusals, ...pooler, ...other] };
+  return { ...made, refusals: [...made.refusals, ...pooler, ...standby, ...other] };
 }
 
 function refused(made: Plan): PartwayError {
@@ -135,7 +146,7 @@ function refused(made: Plan): PartwayError {
 /** Plans, asks, and starts a migration. Resolves with the running engine; `engine.finished` tells how it ended. */
 export async function run(options: RunOptions): Promise<Running> {
   const { merged, request, target } = await settle(options);
-  const made = await withSession(target, (session) => planOn(session, target, request));
+  const made = await planned(target, request);
   if (made.refusals.length > 0) throw refused(made);
   if (options.confirm !== undefined && !(await options.confirm(made))) {
     throw new PartwayError("stopped", {
@@ -158,7 +169,7 @@ export async function run(options: RunOptions): Promise<Running> {
     state: "backup",
     at: new Date().toISOString(),
   });
-  await withSession(target, (session) => makeStored(session, made));
+  await explaining(made, () => withSession(target, (session) => makeStored(session, made)));
   return launch(state, target, made, settings, {
     hold: options.hold ?? false,
     until: options.until ?? null,
@@ -167,6 +178,15 @@ export async function run(options: RunOptions): Promise<Running> {
     intent: "resume",
     onEvent: options.onEvent,
   });
+}
+
+/** What goes wrong from the journal's first row on can be resumed. */
+async function explaining<T>(made: Plan, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof PartwayError ? error : explainFault(error, made.id);
+  }
 }
 
 interface Launch {
@@ -223,14 +243,16 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   const target = await targetOf(options);
   const settings = readSettings(record, options);
   settings.forceDrop = forceOf(options.force, made);
-  const stored = await withSession(target, async (session) => {
-    const found = await readStored(session, made.id);
-    if (found !== null || record.state !== "backup") return found;
-    // The process died between its journal and its row in the database; another database gets no row.
-    if (!(await endedHere(session, made, "backup"))) return null;
-    await makeStored(session, made);
-    return readStored(session, made.id);
-  });
+  const stored = await explaining(made, () =>
+    withSession(target, async (session) => {
+      const found = await readStored(session, made.id);
+      if (found !== null || record.state !== "backup") return found;
+      // The process died between its journal and its row in the database; another database gets no row.
+      if (!(await endedHere(session, made, "backup"))) return null;
+      await makeStored(session, made);
+      return readStored(session, made.id);
+    }),
+  );
   const from = reconcile(positionOf(record), stored?.phase ?? null, intent);
   if (from === "unknown") throw unknownMigration(made, target);
   if (from === "ended" && !(await withSession(target, (s) => endedHere(s, made, positionOf(record)))))

@@ -5,11 +5,12 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { messageOf } from "../../src/errors.js";
 import { objectsOf } from "../cli/scene.js";
+import { jsonLines } from "../cli/support.js";
 import { type RunningServer, startOwnServer } from "../support/server.js";
 import { noSmallDisk, type SmallDisk, smallDisk } from "./disk.js";
 import { WAY, WINDOW } from "./faults.js";
 import type { Moment } from "./network.js";
-import { HOLD, openScene, RUN, type Scene } from "./scene.js";
+import { HOLD, openScene, RESUME, RUN, type Scene } from "./scene.js";
 
 const why = process.env["PARTWAY_FAULTS"] === "all" ? noSmallDisk() : "only with PARTWAY_FAULTS=all";
 const DISK_FULL = ["53100"];
@@ -74,8 +75,25 @@ describe.skipIf(why !== null)(`a full disk${why === null ? "" : ` (skipped: ${wh
     what: expect.stringMatching(/a disk of the database server is full: .*No space left on device/),
   };
 
-  test("in the copy: the run would not name it, or not go on", async () => {
+  test("at the first statement: the run would not name it, or leave something that no command takes up", async () => {
     scene.start(RUN);
+    await scene.strike({ text: /INSERT INTO partway\.migration/, when: "at" }, async () => {
+      disk.fill();
+      return "forward";
+    });
+    scene.network.flow();
+    const { code, stdout } = await scene.process().ended;
+    disk.free();
+    expect(code).toBe(1);
+    expect(jsonLines(stdout).at(-1)).toMatchObject({
+      ...{ event: "error", ...NAMED },
+      state: expect.stringMatching(/Nothing is lost/),
+      next: expect.stringMatching(/partway resume orders_/),
+    });
+  });
+
+  test("in the copy: the run would not name it, or not go on", async () => {
+    scene.start(RESUME);
     expect(await full({ text: /INSERT INTO "public"\."orders_partitioned"/, when: "at" })).toMatchObject(
       NAMED,
     );
