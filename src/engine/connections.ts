@@ -3,13 +3,16 @@
  * anew (which bumps the epoch, so that a transaction of unknown outcome has ended) and the phase runs again from what
  * the database says.
  */
+import type { Working } from "../../state/machine.js";
 import { PartwayError } from "../errors.js";
 import { type Waiter, waiterBehind } from "../pg/aside.js";
 import { CannotConnect } from "../pg/connect-failure.js";
 import { LEASE_SQL, type Lease, takeLease } from "../pg/lease.js";
 import { ConnectionLost, Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
+import type { Plan } from "../plan/types.js";
 import { readStored, type StorePhase } from "../sync/store.js";
+import { endedHere } from "./ended.js";
 import { Patience } from "./patience.js";
 import { Pulse } from "./pulse.js";
 
@@ -77,6 +80,16 @@ export class Connections {
   async storedPhase(): Promise<StorePhase | null> {
     if (this.#holder === null) throw this.#notHeld();
     return (await readStored(this.#holder, this.#migration))?.phase ?? null;
+  }
+
+  /**
+   * Whether the migration's last COMMIT, which ends `state`, was made: no row is left whose lease could be taken, and
+   * the catalog is as that end leaves it.
+   */
+  async ended(plan: Plan, state: Working): Promise<boolean> {
+    const session = this.#must(this.#holder);
+    if ((await readStored(session, this.#migration)) !== null) return false;
+    return endedHere(session, plan, state);
   }
 
   #watch(): void {

@@ -284,7 +284,13 @@ export class Engine {
         } catch (error) {
           if (!(error instanceof ConnectionLost) || stopped.aborted) throw error;
           await this.#connections.closePhase();
-          await this.#reconnect(error, stopped);
+          try {
+            await this.#reconnect(error, stopped);
+          } catch (refusal) {
+            if (!(await this.#wasLast(state))) throw refusal;
+            report("done", performance.now() - started);
+            return;
+          }
         } finally {
           await this.#connections.closePhase();
         }
@@ -295,6 +301,12 @@ export class Engine {
     } finally {
       letGo.end();
     }
+  }
+
+  /** Only the answer to the last COMMIT of all was lost: without a row there is no lease to take, and no need of one. */
+  async #wasLast(state: Working): Promise<boolean> {
+    if (state !== "rollback" && state !== "abort" && state !== "drop") return false;
+    return this.#connections.ended(this.#o.plan, state).catch(() => false);
   }
 
   /** The effect, done again when it had to make way for a session that waited behind it. */

@@ -156,16 +156,19 @@ export const ROLLBACK = {
   "rollback, after its commit": after(/RENAME TO/),
   "rollback, in the lock of the triggers": at(/DROP TRIGGER/),
   "rollback, before its last commit": before(/DROP TABLE partway\.ledger/),
+  "rollback, after its last commit": after(/DROP TABLE partway\.ledger/),
 } as const;
 
 export const FINALIZE = {
   "finalize, after its first commit": after(/SET phase = \$2[\s\S]*drop/),
   "finalize, before the triggers are gone": before(/DROP TRIGGER/),
   "finalize, after the retired table is gone": after(/DROP TABLE \S*orders/),
+  "finalize, after its last commit": after(/DROP TABLE partway\.ledger/),
 } as const;
 
 export const ABORT = {
   "abort, before the triggers are gone": before(/DROP TRIGGER/),
   "abort, after the shadow is gone": after(/DROP TABLE \S*orders/),
   "abort, before its last commit": before(/DROP TABLE partway\.ledger/),
+  "abort, after its last commit": after(/DROP TABLE partway\.ledger/),
 } as const;

@@ -90,7 +90,9 @@ export function journey(chosen: Chosen, record: Told, afterwards: (scene: Scene)
 
     meets(ROLLBACK, chosen.rollback, ["rollback", "--json"], RESUME);
     test("the old table would lack a write made since cutover, or something be left", async () => {
+      const stops = scene.stops.length;
       expect(await scene.finish()).toMatchObject({ outcome: "rolled-back" });
+      expect(scene.stops.length, "the last commit was made, and only its answer lost").toBe(stops);
       const left = (await scene.admin(objectsOf)).filter((line) => !/failed|partitioned_id_seq/.test(line));
       expect(left).toEqual(untouched);
       await scene.proveNothingLost();
