@@ -106,7 +106,12 @@ export class Operator {
     this.#told.log(`partway ${args.join(" ")}: ${ended.code ?? process.child.signalCode} after ${ms} ms`);
     if (ms >= HANGS_MS) throw new Error(`partway ${args.join(" ")} hung: ${ended.stdout.slice(-1_500)}`);
     await interrupted;
-    return ended;
+    const list = longerList(ended);
+    if (list === null) return ended;
+    return this.#type(
+      args.map((arg, i) => (args[i - 1] === "--list" ? list : arg)),
+      interrupt,
+    );
   }
 
   /** SIGKILL mostly; sometimes Ctrl-C, or a process that is frozen and thaws. */
@@ -138,6 +143,14 @@ export class Operator {
 /** The outcome that a process told before it ended by itself. */
 function finished({ code, stdout }: Ended): string | null {
   return code === 0 ? (/"event":"finished","outcome":"([a-z-]+)"/.exec(stdout)?.[1] ?? null) : null;
+}
+
+/** The writers wrote a value that is not in --list before the plan looked: what the refusal's remedy says to type. */
+function longerList({ code, stdout }: Ended): string | null {
+  if (code !== 3) return null;
+  const what = /"what":("(?:[^"\\]|\\.)*values-outside-list(?:[^"\\]|\\.)*")/.exec(stdout)?.[1] ?? '""';
+  const quoted = /remedy: --list '((?:[^']|'\\'')*)'/.exec(String(JSON.parse(what)))?.[1];
+  return quoted?.replaceAll("'\\''", "'") ?? null;
 }
 
 function unexpected(args: readonly string[], ended: Ended): Error {

@@ -78,6 +78,7 @@ export async function startWriters(options: WritersOptions): Promise<Writers> {
   const ended = Promise.all(clients.map((client) => client.run()));
   const ledgers = [untouched, ...clients.map((client) => client.own)];
   const random = new Random(options.seed + 77);
+  let cutting: Promise<void> = Promise.resolve();
   return {
     report: () => ({
       ...{ commits: world.commits, statements: world.watch.statements, errorCount: world.errorCount },
@@ -94,21 +95,27 @@ export async function startWriters(options: WritersOptions): Promise<Writers> {
       return found;
     },
     truncate: (what) => truncate(options.url, options.table, what, random),
-    cut: () =>
-      connected(options.url, async (other) => {
-        await other.query(
-          "cut",
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
-             AND datname = current_database() AND application_name = 'partway demo writer'
-             AND query NOT LIKE '%pg_terminate_backend%'`,
-        );
-      }),
+    cut: () => {
+      // One after the other: each would end the other's own connection.
+      cutting = cutting.then(() => cutOnce(options.url));
+      return cutting;
+    },
     stop: async () => {
       world.stopping = true;
       world.gate.open();
       await ended;
     },
   };
+}
+
+async function cutOnce(url: string): Promise<void> {
+  await connected(url, async (other) => {
+    await other.query(
+      "cut",
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+         AND datname = current_database() AND application_name = 'partway demo writer'`,
+    );
+  });
 }
 
 /** The number that a key of the first rows was made from (shapes.ts). */
