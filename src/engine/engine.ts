@@ -3,7 +3,6 @@
  * line and the programmatic API both drive this; neither has logic of its own.
  */
 import { hostname } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { type Actor, createActor, type SnapshotFrom } from "xstate";
 import type { Command, Outcome, PhaseName, RunEvent, RunEventBody } from "../../state/events.js";
@@ -13,15 +12,13 @@ import type { Journal, Owner } from "../../state/journal.js";
 import { type MachineContext, type MachineEvent, partwayMachine, type Working } from "../../state/machine.js";
 import { emptyView, type ViewSource } from "../../state/view.js";
 import { EXIT, messageOf, PartwayError } from "../errors.js";
-import { steppingAside } from "../pg/aside.js";
-import { CannotConnect } from "../pg/connect-failure.js";
-import { ConnectionLost } from "../pg/session.js";
 import { describeTarget, type Target } from "../pg/target.js";
 import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
-import { explainFault, GivenUp } from "./faults.js";
+import { Endurance } from "./endure.js";
+import { explainFault } from "./faults.js";
 import { cannot, closing, eventOf, goneMeanwhile, type Intent } from "./intent.js";
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
@@ -50,10 +47,6 @@ export interface RunResult {
 
 type PartwayMachine = ReturnType<typeof partwayMachine>;
 
-/** After a stop: running statements are cancelled, and what still hangs then (a network that stalls) is broken off, ms. */
-const CANCEL_AFTER_MS = 1000;
-const BREAK_AFTER_MS = 10_000;
-
 /** The machine's final states, and what they are called. */
 const ENDS: ReadonlyMap<string, Outcome> = new Map([
   ["done", "done"],
@@ -64,7 +57,7 @@ const ENDS: ReadonlyMap<string, Outcome> = new Map([
 export class Engine {
   readonly #o: EngineOptions;
   readonly #connections: Connections;
-  readonly #patience: Patience;
+  readonly #endurance: Endurance;
   readonly #owner: Owner;
   readonly #store;
   readonly #listeners = new Set<(event: RunEvent) => void>();
@@ -87,10 +80,15 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#o = options;
     const { plan, target } = options;
-    this.#patience = new Patience(target.connectTimeoutMs);
-    this.#connections = new Connections(target, plan.id, this.#patience, (message) =>
-      this.#guarded(() => this.#emit({ event: "log", level: "warn", message })),
+    const patience = new Patience(target.connectTimeoutMs);
+    const warn = (message: string) => this.#emit({ event: "log", level: "warn", message });
+    this.#connections = new Connections(target, plan.id, patience, (message) =>
+      this.#guarded(() => warn(message)),
     );
+    this.#endurance = new Endurance({
+      ...{ plan, connections: this.#connections, patience, log: options.log, warn },
+      afterMs: options.settings.lockTimeoutMs,
+    });
     this.#owner = { pid: process.pid, host: hostname(), startedAt: new Date().toISOString() };
     this.#store = createViewStore(
       emptyView({
@@ -262,7 +260,7 @@ export class Engine {
     }
   }
 
-  /** Runs a phase; a lost connection is not a failure of the phase: lease and phase are taken up again. */
+  /** Runs a phase through whatever passes (endure.ts). */
   async #perform(state: Working, stopped: AbortSignal): Promise<void> {
     this.#fault = null;
     // Let the transition reach the journal before the phase writes anything.
@@ -274,103 +272,14 @@ export class Engine {
       if (phase !== null) this.#emit({ event: "phase", phase, status, ms });
     };
     report("started", null);
-    const letGo = this.#letGoWhen(stopped);
     try {
-      for (;;) {
-        try {
-          await this.#steppingAside(state, stopped);
-          report("done", performance.now() - started);
-          return;
-        } catch (error) {
-          if (!(error instanceof ConnectionLost) || stopped.aborted) throw error;
-          await this.#connections.closePhase();
-          try {
-            await this.#reconnect(error, stopped);
-          } catch (refusal) {
-            if (!(await this.#wasLast(state))) throw refusal;
-            report("done", performance.now() - started);
-            return;
-          }
-        } finally {
-          await this.#connections.closePhase();
-        }
-      }
+      await this.#endurance.through(state, stopped, (signal) =>
+        runEffect(state, this.#context(signal), { hold: this.#o.hold }),
+      );
+      report("done", performance.now() - started);
     } catch (error) {
       if (!stopped.aborted) report("failed", performance.now() - started);
       throw error;
-    } finally {
-      letGo.end();
-    }
-  }
-
-  /** Only the answer to the last COMMIT of all was lost: without a row there is no lease to take, and no need of one. */
-  async #wasLast(state: Working): Promise<boolean> {
-    if (state !== "rollback" && state !== "abort" && state !== "drop") return false;
-    return this.#connections.ended(this.#o.plan, state).catch(() => false);
-  }
-
-  /** The effect, done again when it had to make way for a session that waited behind it. */
-  #steppingAside(state: Working, stopped: AbortSignal): Promise<void> {
-    const { plan, settings, log, hold } = this.#o;
-    const aside = {
-      what: state,
-      next: `partway resume ${plan.id}`,
-      afterMs: settings.lockTimeoutMs,
-      signal: stopped,
-      waiter: (ms: number) => this.#connections.waiter(ms),
-      cancel: () => this.#connections.cancelPhase(),
-      close: () => this.#connections.closePhase(),
-      warn: (message: string) => this.#emit({ event: "log", level: "warn", message }),
-      trouble: (error: unknown) => log.warn({ error: messageOf(error) }, "who waits behind"),
-    };
-    return steppingAside(aside, (signal) => runEffect(state, this.#context(signal), { hold }));
-  }
-
-  /** When the run is stopped: cancels what the phase's statements are doing, then breaks off what does not answer. */
-  #letGoWhen(stopped: AbortSignal): { end(): void } {
-    const timers: NodeJS.Timeout[] = [];
-    const begin = () => {
-      const cancel = () =>
-        this.#connections
-          .cancelPhase()
-          .catch((error: unknown) => this.#o.log.warn({ error: messageOf(error) }, "cancel"));
-      timers.push(setTimeout(cancel, CANCEL_AFTER_MS));
-      timers.push(setTimeout(() => this.#connections.breakAll("the run was stopped"), BREAK_AFTER_MS));
-    };
-    stopped.addEventListener("abort", begin, { once: true });
-    return {
-      end: () => {
-        stopped.removeEventListener("abort", begin);
-        for (const timer of timers) clearTimeout(timer);
-      },
-    };
-  }
-
-  /** Takes the lease anew. Errors: `fenced`; a `GivenUp` when patience has an end; what a server says that is definite. */
-  async #reconnect(lost: ConnectionLost, stopped: AbortSignal): Promise<void> {
-    let failure: unknown = lost;
-    for (
-      let next = this.#patience.lost(performance.now());
-      ;
-      next = this.#patience.failed(performance.now())
-    ) {
-      if ("enough" in next) throw new GivenUp(next.enough, failure);
-      this.#emit({
-        event: "log",
-        level: "warn",
-        message: `${messageOf(failure)}; trying again in ${next.waitMs / 1000} s`,
-      });
-      await sleep(next.waitMs, undefined, { signal: stopped });
-      try {
-        await this.#connections.take(false);
-        this.#patience.back(performance.now());
-        return;
-      } catch (error) {
-        failure = error;
-        stopped.throwIfAborted();
-        if (isDefinite(error)) throw error;
-        this.#o.log.warn({ error: messageOf(error) }, "reconnect");
-      }
     }
   }
 
@@ -520,13 +429,6 @@ export class Engine {
       });
     }, 300);
   }
-}
-
-/** Trying again is no use. Not `refused`: our own lost backend may hold the advisory lock a while longer. */
-function isDefinite(error: unknown): boolean {
-  return error instanceof CannotConnect
-    ? !error.passes
-    : error instanceof PartwayError && error.kind === "fenced";
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -2,7 +2,6 @@
 import type { Mutant } from "./mutant.js";
 
 const LEASE_TS = "src/pg/lease.ts";
-const ENGINE_TS = "src/engine/engine.ts";
 const SESSION_TS = "src/pg/session.ts";
 const HOSTILE_WINDOW_TEST = "test/hostile/window.test.ts";
 const VERDICT_TS = "src/sync/verdict.ts";
@@ -114,7 +113,7 @@ export const WINDOW: readonly Mutant[] = [
   {
     guard: "after an unknown COMMIT the epoch is bumped before anybody looks",
     rule: "3.6",
-    edits: [[ENGINE_TS, "await this.#connections.take(false);", ""]],
+    edits: [["src/engine/endure.ts", "await connections.take(false);", ""]],
     red: [[ENGINE_TEST, "a COMMIT still on its way would be overtaken by the look at what it has done"]],
   },
   {
