@@ -74,10 +74,13 @@ let clones = 0;
 /** One case from clone to verdict. */
 async function once(place: Place, base: Base, { when, at }: Case, tally: Tally): Promise<string[]> {
   clones += 1;
-  const run = await Run.open(place, base, clones);
+  const number = clones;
+  const run = await Run.open(place, base, number);
   const n = typeof at === "number" ? at : 1;
   try {
-    const first = await (typeof at === "number" ? run.first(`${when}:${at}`) : atKind(place, run, when, at));
+    const first = await (typeof at === "number"
+      ? run.first(`${when}:${at}`)
+      : atKind(join(place.dir, `${number}.kind`), run, when, at));
     const label = first.diedAt;
     if (label !== null) {
       tally[when] += 1;
@@ -97,8 +100,7 @@ async function once(place: Place, base: Base, { when, at }: Case, tally: Tally):
 }
 
 /** Dies at the first point of this kind. */
-function atKind(place: Place, run: Run, when: When, kind: string): ReturnType<Run["first"]> {
-  const file = join(place.dir, `${clones}.kind`);
+function atKind(file: string, run: Run, when: When, kind: string): ReturnType<Run["first"]> {
   writeFileSync(file, kind);
   return run.first(`${when}:listed`, { PARTWAY_TEST_KILL_KINDS: file });
 }
