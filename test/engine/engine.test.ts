@@ -133,7 +133,16 @@ test("an orchestrator that was taken over would go on, or not say why it stopped
 });
 
 test("a zombie that lost its connections to a takeover would take the migration back when the other has ended", async () => {
-  const first = await run(options({ url: proxy.url(db.ownerUrl), until: "validate", hold: true }));
+  const first = await run(
+    options({
+      ...{ url: proxy.url(db.ownerUrl), until: "validate", hold: true },
+      onEvent: (event) => {
+        events.push(event);
+        // One that takes it back would wait at the cutover for ever.
+        if (event.event === "ready" && seen("ready").length > 1) queueMicrotask(() => first.command("stop"));
+      },
+    }),
+  );
   await expect.poll(() => seen("ready").length, POLL).toBe(1);
   const epoch = Number(await value(session, "SELECT epoch FROM partway.migration"));
   // Cut off, as a laptop that sleeps is; the other one comes and goes before it tries again.
