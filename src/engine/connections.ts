@@ -74,6 +74,8 @@ export class Connections {
       throw error;
     }
     this.#reached = BigInt(this.#lease.epoch);
+    // They are fenced, but what they have locked they would keep: the cutover, or the application, would wait for them.
+    await this.#helper.query(LEASE_SQL.terminateWorkers, [this.#migration]);
   }
 
   /** The next phase by the database, read under the lease; null when it has no row. */
@@ -165,6 +167,7 @@ export class Connections {
       throw error;
     });
     this.#open.add(session);
+    await session.query(LEASE_SQL.worker, [this.#migration]);
     return session;
   }
 

@@ -37,6 +37,18 @@ export const LEASE_SQL = {
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND l.classid = (hashtext('partway')::bigint & 4294967295)::oid
        AND l.objid = (hashtext($1)::bigint & 4294967295)::oid`,
+  /** Marks a session as one that works for migration `$1`, until it ends. */
+  worker: /*sql*/ `SELECT pg_advisory_lock_shared(hashtext('partway worker'), hashtext($1))`,
+  /**
+   * Ends every session that works for migration `$1`: asked when the lease has just been taken, all of them are a dead
+   * orchestrator's, or a fenced one's. Behind a network that died a backend keeps its locks for hours.
+   */
+  terminateWorkers: /*sql*/ `
+    SELECT pg_terminate_backend(l.pid, 5000)::text AS done FROM pg_locks l
+     WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock'
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND l.classid = (hashtext('partway worker')::bigint & 4294967295)::oid
+       AND l.objid = (hashtext($1)::bigint & 4294967295)::oid`,
   /** Ends backend `$2` if it holds the advisory lock of migration `$1`, and waits for its end. PostgreSQL 14. */
   terminateHolder: /*sql*/ `
     SELECT pg_terminate_backend(l.pid, 5000)::text AS done FROM pg_locks l

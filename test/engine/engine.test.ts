@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { proceed, type RunOptions, run } from "../../src/api.js";
 import { EXIT } from "../../src/errors.js";
-import type { Session } from "../../src/pg/session.js";
+import { LEASE_SQL } from "../../src/pg/lease.js";
+import { Session } from "../../src/pg/session.js";
 import type { RunEvent } from "../../state/events.js";
 import { Journal } from "../../state/journal.js";
-import { freshDatabase, type TestDatabase } from "../support/database.js";
+import { freshDatabase, type TestDatabase, targetOf } from "../support/database.js";
 import { value } from "../support/migration.js";
 import { type Proxy as Network, startProxy } from "../support/proxy.js";
 import { BY_BUCKET, lines, makeItems } from "./items.js";
@@ -151,6 +152,20 @@ test("a zombie that lost its connections to a takeover would take the migration 
   const result = await first.finished;
   expect(result.error).toMatchObject({ kind: "fenced" });
   expect(Number(await value(session, "SELECT epoch FROM partway.migration"))).toBe(epoch + 1);
+});
+
+test("a dead orchestrator's session that still holds a lock would keep the cutover, and the application, waiting", async () => {
+  const first = await run(options({ until: "validate" }));
+  const { migration } = await first.finished;
+  // Its network died: the server believes in it for hours. It had locked the table and not read the epoch yet.
+  const orphan = await Session.open(targetOf(db.ownerUrl));
+  await orphan.query(LEASE_SQL.worker, [migration]);
+  await orphan.begin();
+  await orphan.query("LOCK TABLE public.items IN ACCESS SHARE MODE");
+  const cut = await proceed("cutover", { url: db.ownerUrl, state, lockTimeout: "20ms", lockTries: "2" });
+  expect(await cut.finished).toMatchObject({ outcome: "retained" });
+  await expect(orphan.query("SELECT")).rejects.toThrow(/lost/);
+  await orphan.end();
 });
 
 test("a stop would lose what was done, or a resume begin from the start", async () => {

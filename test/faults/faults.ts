@@ -167,7 +167,7 @@ export const FINALIZE = {
 } as const;
 
 export const ABORT = {
-  "abort, before the triggers are gone": before(/DROP TRIGGER/),
+  "abort, before the triggers are gone": before(/DROP TRIGGER \S.* ON "public"\."orders"(?!_)/),
   "abort, after the shadow is gone": after(/DROP TABLE \S*orders/),
   "abort, before its last commit": before(/DROP TABLE partway\.ledger/),
   "abort, after its last commit": after(/DROP TABLE partway\.ledger/),

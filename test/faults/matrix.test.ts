@@ -35,8 +35,14 @@ const FAULTS: [name: string, fault: Fault][] = [
 
 const keys = <M extends object>(moments: M) => Object.keys(moments) as (keyof M & string)[];
 
+/** A COMMIT is over before anybody can cancel it, and then its moment does not come again. */
+const COMMITS = / its commit$| commit$| are gone$| is gone$/;
+
 function everywhere(name: string, fault: Fault): Chosen {
-  const all = <M extends object>(moments: M) => keys(moments).map((moment) => [moment, name, fault] as const);
+  const all = <M extends object>(moments: M) =>
+    keys(moments)
+      .filter((moment) => fault !== cancel || !COMMITS.test(moment))
+      .map((moment) => [moment, name, fault] as const);
   return {
     way: all(WAY),
     window: all(WINDOW),

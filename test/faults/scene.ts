@@ -28,6 +28,24 @@ export const RUN = [
 export const RESUME = ["resume", "--no-hold", "--json"];
 export const HOLD = ["resume", "--hold", "--json"];
 
+/**
+ * A command that touched nothing: the server keeps the lease of connections that have vanished, or cannot be reached.
+ * What the message says to type beside the command itself; null: another end.
+ */
+function refused(end: Line): string[] | null {
+  if (end.event !== "error" || !/Nothing was touched/.test(String(end["state"]))) return null;
+  if (/is being run by another/.test(String(end["what"]))) return ["--takeover"];
+  return end["exitCode"] === 2 && /psql with the same settings|the server at/.test(String(end["next"]))
+    ? []
+    : null;
+}
+
+/** What the operator types after this end of `typed`. */
+function next(end: Line, typed: readonly string[], again: readonly string[]): readonly string[] {
+  const more = refused(end);
+  return more === null ? again : [...typed.filter((arg) => !more.includes(arg)), ...more];
+}
+
 /** One second where the operator's default is ten: what a run bears with is a multiple of it (engine/patience.ts). */
 export const IMPATIENT = { PGCONNECT_TIMEOUT: "1" };
 
@@ -98,7 +116,9 @@ export async function openScene(server: RunningServer, options: SceneOptions): P
   };
   const stops: Stop[] = [];
   const lines: Line[] = [];
+  let typed: readonly string[] = [];
   const start = (args: readonly string[], more: Record<string, string> = {}): Started => {
+    typed = args;
     const started = folder.start(args, { ...env, ...more });
     all.push(started);
     return started;
@@ -109,7 +129,7 @@ export async function openScene(server: RunningServer, options: SceneOptions): P
     lines.push(...said);
     const end = said.at(-1);
     if (end === undefined) throw new Error(`exit ${code} without a word: ${stderr}`);
-    if (end.event === "finished") return end;
+    if (end.event === "finished" || refused(end) !== null) return end;
     expect(end, `exit ${code}: ${stderr}`).toMatchObject({
       event: "stopped",
       state: expect.stringMatching(/Nothing is lost|was only read/),
@@ -138,7 +158,7 @@ export async function openScene(server: RunningServer, options: SceneOptions): P
         }
         const end = heard(first);
         if (end.event === "finished") break;
-        start(again);
+        start(next(end, typed, again));
       }
       throw new Error(`never came to ${moment.text} ${moment.when}: ${JSON.stringify(lines.slice(-3))}`);
     },
@@ -147,7 +167,7 @@ export async function openScene(server: RunningServer, options: SceneOptions): P
       for (let tries = 0; tries < 4; tries++) {
         const end = heard(await last().ended);
         if (end.event === "finished") return end;
-        start(again);
+        start(next(end, typed, again));
       }
       throw new Error(`stopped again and again: ${JSON.stringify(stops)}`);
     },

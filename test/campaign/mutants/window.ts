@@ -111,6 +111,18 @@ export const WINDOW: readonly Mutant[] = [
     red: [[LEASE_TEST, "two orchestrators would drive one migration"]],
   },
   {
+    guard: "a dead orchestrator's sessions are ended when its successor has the lease",
+    rule: "3.9",
+    edits: [
+      [
+        "src/engine/connections.ts",
+        "await this.#helper.query(LEASE_SQL.terminateWorkers, [this.#migration]);",
+        "",
+      ],
+    ],
+    red: [[ENGINE_TEST, "a dead orchestrator's session that still holds a lock would keep the cutover"]],
+  },
+  {
     guard: "after an unknown COMMIT the epoch is bumped before anybody looks",
     rule: "3.6",
     edits: [["src/engine/endure.ts", "await connections.take(false);", ""]],
