@@ -147,6 +147,11 @@ export class Connections {
     throw new ConnectionLost(new Error("closed"));
   }
 
+  /** Whether this process has begun the COMMIT that ends the migration. */
+  get ending(): boolean {
+    return this.#lease?.ending === true;
+  }
+
   get lease(): Lease {
     if (this.#lease !== null) return this.#lease;
     throw this.#notHeld();

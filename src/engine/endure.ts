@@ -51,8 +51,9 @@ export class Endurance {
           return await this.#steppingAside(state, stopped, effect);
         } catch (error) {
           if (!(error instanceof ConnectionLost) || stopped.aborted) throw error;
+          const ending = connections.ending;
           await connections.closePhase();
-          if ((await this.#reconnect(error, state, stopped)) === "ended") return;
+          if ((await this.#reconnect(error, ending ? state : null, stopped)) === "ended") return;
         } finally {
           await connections.closePhase();
         }
@@ -98,8 +99,15 @@ export class Endurance {
     };
   }
 
-  /** Takes the lease anew; `ended`: there is none to take any more, because `state` has come to its end. */
-  async #reconnect(lost: ConnectionLost, state: Working, stopped: AbortSignal): Promise<"back" | "ended"> {
+  /**
+   * Takes the lease anew; `ended`: there is none to take any more, because this process has ended the migration in
+   * `ending`; null: it was not about to, so that whoever ended it was another.
+   */
+  async #reconnect(
+    lost: ConnectionLost,
+    ending: Working | null,
+    stopped: AbortSignal,
+  ): Promise<"back" | "ended"> {
     const { connections, patience, log, warn } = this.#means;
     let failure: unknown = lost;
     for (let next = patience.lost(performance.now()); ; next = patience.failed(performance.now())) {
@@ -114,7 +122,7 @@ export class Endurance {
         failure = error;
         stopped.throwIfAborted();
         if (isDefinite(error)) {
-          if (await this.#wasLast(state)) return "ended";
+          if (ending !== null && (await this.#wasLast(ending))) return "ended";
           throw error;
         }
         log.warn({ error: messageOf(error) }, "reconnect");
@@ -125,7 +133,6 @@ export class Endurance {
   /** Only the answer to the last COMMIT of all was lost: without a row there is no lease to take, and no need of one. */
   async #wasLast(state: Working): Promise<boolean> {
     const { connections, plan, log } = this.#means;
-    if (state !== "rollback" && state !== "abort" && state !== "drop") return false;
     try {
       return await connections.ended(plan, state);
     } catch (error) {

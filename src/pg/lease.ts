@@ -11,6 +11,8 @@ import { SQLSTATE, sqlState } from "./sqlstate.js";
 export interface Lease {
   readonly migration: string;
   readonly epoch: string;
+  /** Set by the holder before the COMMIT that removes the migration's row, and with it what a lease could be taken of. */
+  ending?: boolean;
   /**
    * A transaction that only the current orchestrator can commit: it begins by reading the migration's epoch
    * FOR SHARE and compares. A paused zombie that wakes up gets a `fenced` error and writes nothing.

@@ -63,6 +63,7 @@ export async function removeReverseCapture(context: LockContext, session: Sessio
 
 /** Functions, change logs, ledger, row, and the schema when nothing else is in it. The triggers must be gone. */
 export async function removeStore(context: LockContext, session: Session): Promise<void> {
+  context.lease.ending = true;
   const { plan } = context;
   if (!(await storeExists(session))) return;
   await context.lease.tx(session, async () => {

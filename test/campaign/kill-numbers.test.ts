@@ -24,7 +24,7 @@ const WRITTEN_SQL = `SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0):
 /** Volatile by their nature, but they only read, or act within their own transaction or session. */
 const ONLY_READ = new Set([
   ...["set_config", "clock_timestamp", "pg_export_snapshot", "pg_partition_tree", "pg_blocking_pids"],
-  ...["pg_indexes_size", "pg_relation_size", "pg_total_relation_size"],
+  ...["pg_indexes_size", "pg_relation_size", "pg_total_relation_size", "pg_is_in_recovery"],
   // TABLESAMPLE SYSTEM (...) is no call.
   "system",
 ]);

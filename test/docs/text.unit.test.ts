@@ -83,7 +83,9 @@ function refusalCodes(): string[] {
   const folder = join(ROOT, "src/plan/refusals");
   const files = [
     ...readdirSync(folder).map((name) => join(folder, name)),
-    ...["src/plan/bounds.ts", "src/pg/pooler.ts", "src/sync/store.ts"].map((name) => join(ROOT, name)),
+    ...["src/plan/bounds.ts", "src/pg/pooler.ts", "src/pg/standby.ts", "src/sync/store.ts"].map((name) =>
+      join(ROOT, name),
+    ),
   ];
   const codes = files.flatMap((file) => {
     const text = readFileSync(file, "utf8");
