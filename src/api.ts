@@ -169,7 +169,10 @@ export async function run(options: RunOptions): Promise<Running> {
     state: "backup",
     at: new Date().toISOString(),
   });
-  await explaining(made, () => withSession(target, (session) => makeStored(session, made)));
+  // The journal has it: from here on "nothing was touched" would not be true, also of a server that is gone again.
+  await withSession(target, (session) => makeStored(session, made)).catch((error: unknown) => {
+    throw explainFault(error, made.id);
+  });
   return launch(state, target, made, settings, {
     hold: options.hold ?? false,
     until: options.until ?? null,
@@ -178,15 +181,6 @@ export async function run(options: RunOptions): Promise<Running> {
     intent: "resume",
     onEvent: options.onEvent,
   });
-}
-
-/** What goes wrong from the journal's first row on can be resumed. */
-async function explaining<T>(made: Plan, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw error instanceof PartwayError ? error : explainFault(error, made.id);
-  }
 }
 
 interface Launch {
@@ -243,16 +237,16 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   const target = await targetOf(options);
   const settings = readSettings(record, options);
   settings.forceDrop = forceOf(options.force, made);
-  const stored = await explaining(made, () =>
-    withSession(target, async (session) => {
-      const found = await readStored(session, made.id);
-      if (found !== null || record.state !== "backup") return found;
-      // The process died between its journal and its row in the database; another database gets no row.
-      if (!(await endedHere(session, made, "backup"))) return null;
-      await makeStored(session, made);
-      return readStored(session, made.id);
-    }),
-  );
+  const stored = await withSession(target, async (session) => {
+    const found = await readStored(session, made.id);
+    if (found !== null || record.state !== "backup") return found;
+    // The process died between its journal and its row in the database; another database gets no row.
+    if (!(await endedHere(session, made, "backup"))) return null;
+    await makeStored(session, made);
+    return readStored(session, made.id);
+  }).catch((error: unknown) => {
+    throw error instanceof PartwayError ? error : explainFault(error, made.id);
+  });
   const from = reconcile(positionOf(record), stored?.phase ?? null, intent);
   if (from === "unknown") throw unknownMigration(made, target);
   if (from === "ended" && !(await withSession(target, (s) => endedHere(s, made, positionOf(record)))))

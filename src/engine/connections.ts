@@ -8,7 +8,7 @@ import { PartwayError } from "../errors.js";
 import { type Waiter, waiterBehind } from "../pg/aside.js";
 import { CannotConnect } from "../pg/connect-failure.js";
 import { LEASE_SQL, type Lease, takeLease } from "../pg/lease.js";
-import { ConnectionLost, Session } from "../pg/session.js";
+import { APPLICATION_NAME, ConnectionLost, Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 import type { Plan } from "../plan/types.js";
 import { readStored, type StorePhase } from "../sync/store.js";
@@ -75,7 +75,7 @@ export class Connections {
     }
     this.#reached = BigInt(this.#lease.epoch);
     // They are fenced, but what they have locked they would keep: the cutover, or the application, would wait for them.
-    await this.#helper.query(LEASE_SQL.terminateWorkers, [this.#migration]);
+    await this.#helper.query(LEASE_SQL.terminateWorkers, [this.#migration, APPLICATION_NAME]);
   }
 
   /** The next phase by the database, read under the lease; null when it has no row. */

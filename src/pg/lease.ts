@@ -43,11 +43,12 @@ export const LEASE_SQL = {
   worker: /*sql*/ `SELECT pg_advisory_lock_shared(hashtext('partway worker'), hashtext($1))`,
   /**
    * Ends every session that works for migration `$1`: asked when the lease has just been taken, all of them are a dead
-   * orchestrator's, or a fenced one's. Behind a network that died a backend keeps its locks for hours.
+   * orchestrator's, or a fenced one's; only Partway's own, of this role. Behind a network that died a backend keeps its locks for hours.
    */
   terminateWorkers: /*sql*/ `
-    SELECT pg_terminate_backend(l.pid, 5000)::text AS done FROM pg_locks l
+    SELECT pg_terminate_backend(l.pid, 5000)::text AS done FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
      WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock'
+       AND a.application_name = $2 AND a.usename = current_user
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND l.classid = (hashtext('partway worker')::bigint & 4294967295)::oid
        AND l.objid = (hashtext($1)::bigint & 4294967295)::oid`,

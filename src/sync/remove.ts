@@ -63,13 +63,14 @@ export async function removeReverseCapture(context: LockContext, session: Sessio
 
 /** Functions, change logs, ledger, row, and the schema when nothing else is in it. The triggers must be gone. */
 export async function removeStore(context: LockContext, session: Session): Promise<void> {
-  context.lease.ending = true;
   const { plan } = context;
   if (!(await storeExists(session))) return;
   await context.lease.tx(session, async () => {
     for (const direction of ["forward", "reverse"] as const)
       for (const sql of dropLogSql(plan, direction)) await session.query(sql);
     await removeStored(session, plan.id);
+    // Under the epoch's FOR SHARE: from here to the COMMIT nobody else can have the migration.
+    context.lease.ending = true;
   });
 }
 

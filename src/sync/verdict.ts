@@ -177,10 +177,13 @@ function leftBehind(before: Fingerprint, now: Fingerprint): string[] {
  * shut somebody out.
  */
 function rightsApart(before: Window, now: Window, { names }: Plan): string[] {
-  const changes = (side: keyof Window) =>
-    diffFingerprints(before[side], now[side]).filter((line) =>
-      /^[+-] (grant|owner|row security) /.test(line),
-    );
+  // One grantor may stand for another on the new table (consequence grantor-changed): the right itself counts.
+  const rights = ({ lines }: Fingerprint): Fingerprint => ({
+    lines: lines
+      .filter((line) => /^(grant|owner|row security) /.test(line))
+      .map((line) => line.replace(/ by ("(?:[^"]|"")*"|\S+)( with grant option)?$/, "$2")),
+  });
+  const changes = (side: keyof Window) => diffFingerprints(rights(before[side]), rights(now[side]));
   const [live, retired] = [changes("live"), changes("retired")];
   const alone = (these: string[], those: string[], on: string, other: string) =>
     these

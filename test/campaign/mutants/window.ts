@@ -116,7 +116,7 @@ export const WINDOW: readonly Mutant[] = [
     edits: [
       [
         "src/engine/connections.ts",
-        "await this.#helper.query(LEASE_SQL.terminateWorkers, [this.#migration]);",
+        "await this.#helper.query(LEASE_SQL.terminateWorkers, [this.#migration, APPLICATION_NAME]);",
         "",
       ],
     ],
