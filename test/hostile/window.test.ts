@@ -279,3 +279,29 @@ test("an index of another table under the old name would be renamed by a rollbac
     ),
   ).toBe("public.other");
 });
+
+test("a right taken away on both tables would close the way back, because another had given it on the old one", async () => {
+  const other = await openHostile();
+  try {
+    const asMonitor = async (sql: string) => {
+      for (const one of ["SET ROLE pg_monitor", sql, "RESET ROLE"]) await other.admin.query(one);
+    };
+    await other.session.query("GRANT SELECT ON public.orders TO pg_monitor WITH GRANT OPTION");
+    await asMonitor("GRANT SELECT ON public.orders TO pg_read_all_stats");
+    const passedOn = await other.start();
+    await passedOn.through("cutover");
+    const last = async () => {
+      await passedOn.run("retain");
+      return passedOn.seen("window").at(-1);
+    };
+    await other.session.query("REVOKE SELECT ON public.orders FROM pg_read_all_stats");
+    expect(await last()).toMatchObject({
+      safe: false,
+      verdict: expect.stringMatching(/on the new table alone .*- grant SELECT to pg_read_all_stats/),
+    });
+    await asMonitor("REVOKE SELECT ON public.orders_retired FROM pg_read_all_stats");
+    expect(await last()).toMatchObject({ safe: true });
+  } finally {
+    await other.db.drop();
+  }
+});
