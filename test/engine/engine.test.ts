@@ -162,10 +162,14 @@ test("a dead orchestrator's session that still holds a lock would keep the cutov
   await orphan.query(LEASE_SQL.worker, [migration]);
   await orphan.begin();
   await orphan.query("LOCK TABLE public.items IN ACCESS SHARE MODE");
+  // Another role's is not ours to end, and asking for it would be refused.
+  const others = await db.session(db.superuserUrl);
+  await others.query(LEASE_SQL.worker, [migration]);
   const cut = await proceed("cutover", { url: db.ownerUrl, state, lockTimeout: "20ms", lockTries: "2" });
   expect(await cut.finished).toMatchObject({ outcome: "retained" });
   await expect(orphan.query("SELECT")).rejects.toThrow(/lost/);
   await orphan.end();
+  expect(await value(others, "SELECT 1")).toBe("1");
 });
 
 test("a stop would lose what was done, or a resume begin from the start", async () => {
