@@ -9,7 +9,8 @@ import { journey } from "../migrations/journey.js";
 import { choices, described, scenarioOf } from "./tables-choice.js";
 
 const RUNS = Number(process.env["PARTWAY_TABLES"] ?? "2");
-const SEED = Number(process.env["PARTWAY_SEED"] ?? Date.now() % 1_000_000);
+/** An ordinary run is the same every time; a campaign looks elsewhere each time, and prints where. */
+const SEED = Number(process.env["PARTWAY_SEED"] ?? (RUNS > 2 ? Date.now() % 1_000_000 : 7));
 
 test(
   "a table that nobody thought of would lose something",
