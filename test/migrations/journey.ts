@@ -179,7 +179,13 @@ function relations(session: Session, schema: string): Promise<string[]> {
 const Rows = z.object({ row: z.string(), n: z.coerce.number() });
 
 /** The table holds what the clients committed, no more and no less, and no key twice. */
-export async function assertContent({ session, clients, table, plan, zone }: Scene): Promise<void> {
+export async function assertContent({
+  session,
+  clients,
+  table,
+  plan,
+  zone,
+}: Pick<Scene, "session" | "clients" | "table" | "zone"> & { plan: Pick<Plan, "key"> }): Promise<void> {
   expect(clients.errors).toEqual([]);
   const image = await rowText(session, table);
   await inZone(session, zone);
@@ -202,7 +208,12 @@ export async function assertContent({ session, clients, table, plan, zone }: Sce
 }
 
 /** The catalog as promised: the source's shape but for the key, which the partition column extends. */
-async function assertPartitioned({ session, table, plan, before }: Scene): Promise<void> {
+export async function assertPartitioned({
+  session,
+  table,
+  plan,
+  before,
+}: Pick<Scene, "session" | "table" | "plan" | "before">): Promise<void> {
   const now = await shapeOf(session, table);
   expect(
     await lines(session, "SELECT relkind::text AS line FROM pg_class WHERE oid = $1::regclass", [table]),
