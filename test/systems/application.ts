@@ -1,12 +1,14 @@
 /** A system in a database of its own, and what its operator and its application see of one of its tables. */
 import { expect } from "vitest";
-import { z } from "zod";
 import { ident, literal } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
 import { type Clients, startClients } from "../migrations/clients.js";
 import { lines } from "../migrations/shape.js";
 import { asAdmin, freshDatabase, type TestDatabase } from "../support/database.js";
 import type { System, SystemTable } from "./system.js";
+
+/** Seven tables' clients and a migration share what cores there are. */
+const THINK_MS = 20;
 
 export interface Application {
   db: TestDatabase;
@@ -46,7 +48,7 @@ export async function openApplication(system: System): Promise<Application> {
       session: await db.session(),
       user,
       clients: ({ table, insert, updates, mine }, count) =>
-        startClients({ url: url.href, table, insert, updates, mine }, count),
+        startClients({ url: url.href, table, insert, updates, mine, thinkMs: THINK_MS }, count),
       close,
     };
   } catch (error) {
@@ -66,9 +68,8 @@ function serverUrl({ superuserUrl }: TestDatabase): string {
 export async function answers(user: Session, queries: readonly string[]): Promise<Record<string, string[]>> {
   const all: Record<string, string[]> = {};
   for (const sql of queries) {
-    await user.begin();
-    const found = (await user.query(sql)).rows.map((row) => JSON.stringify(row));
-    await user.rollback();
+    const { rows } = await undone(user, () => user.query(sql));
+    const found = rows.map((row) => JSON.stringify(row));
     all[sql] = sql.includes("ORDER BY") ? found : found.toSorted();
   }
   return all;
@@ -77,8 +78,29 @@ export async function answers(user: Session, queries: readonly string[]): Promis
 /** Every foreign key of the table still refuses. */
 export async function assertKeysRefuse(user: Session, statements: readonly string[] = []): Promise<void> {
   for (const sql of statements) {
-    await user.begin();
-    await expect(user.query(sql), sql).rejects.toThrow(/violates foreign key constraint/);
+    await expect(
+      undone(user, () => user.query(sql)),
+      sql,
+    ).rejects.toThrow(/violates foreign key constraint/);
+  }
+}
+
+/** Each query can be answered from the index it is there for. */
+export async function assertIndexed(user: Session, indexed: Record<string, string> = {}): Promise<void> {
+  for (const [sql, index] of Object.entries(indexed)) {
+    const { rows } = await undone(user, async () => {
+      await user.query("SET LOCAL enable_seqscan = off");
+      return user.query(`EXPLAIN ${sql}`);
+    });
+    expect(rows.map((row) => row["QUERY PLAN"]).join("\n")).toContain(index);
+  }
+}
+
+async function undone<T>(user: Session, work: () => Promise<T>): Promise<T> {
+  await user.begin();
+  try {
+    return await work();
+  } finally {
     await user.rollback();
   }
 }
@@ -114,10 +136,11 @@ export async function bondsOf(session: Session, table: string): Promise<Bonds> {
   };
 }
 
-const Kind = z.object({ kind: z.string() });
-
-export async function kindOf(session: Session, table: string): Promise<string> {
-  return (
-    await session.one(Kind, "SELECT relkind::text AS kind FROM pg_class WHERE oid = $1::regclass", [table])
-  ).kind;
+/** Every relation that is not the server's own, with its oid: what a way there and back must leave as it was. */
+export function relations(session: Session): Promise<string[]> {
+  return lines(
+    session,
+    `SELECT concat_ws(' ', relkind, oid::regclass, oid) AS line FROM pg_class
+      WHERE relnamespace::regnamespace::text !~ '^(pg_|information_schema)' ORDER BY 1`,
+  );
 }

@@ -109,6 +109,10 @@ const tables: SystemTable[] = [
       "SELECT id FROM events WHERE custom_data @> '{\"plan\": 3}' AND timestamp >= '2025-05-01'",
       "SELECT id FROM events WHERE utm_params ->> 'utm_source' = 'src1' AND timestamp >= '2025-05-01'",
     ],
+    indexed: {
+      "SELECT id FROM events WHERE custom_data @> '{\"plan\": 3}'": "idx_events_custom_data",
+      'SELECT id FROM events WHERE utm_params @> \'{"utm_source": "src1"}\'': "idx_events_utm_params",
+    },
     refusedByKey: ["UPDATE events SET project_id = gen_random_uuid() WHERE country = 'AR'"],
     refused,
   },

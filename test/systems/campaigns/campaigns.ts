@@ -113,6 +113,10 @@ const tables: SystemTable[] = [
       "SELECT id FROM leads WHERE research @> '{\"size\": 42}' AND company <> 'Live Ltd'",
       "SELECT * FROM all_leads WHERE created_at < '2025-01-01'",
     ],
+    indexed: {
+      "SELECT id FROM leads WHERE stage IN ('queued', 'searched', 'written')": "idx_leads_active_stage",
+      "SELECT id FROM leads WHERE research @> '{\"size\": 42}'": "index_leads_on_research",
+    },
     refusedByKey: ["UPDATE leads SET campaign_id = -1 WHERE id = 1"],
     refused: ["outgoing-foreign-key", "incoming-foreign-key", "view"],
     back: true,
@@ -138,6 +142,9 @@ const tables: SystemTable[] = [
       "SELECT * FROM agent_outputs WHERE lead_id = 21 AND agent_name <> 'LIVE'",
       "SELECT id FROM agent_outputs WHERE output_data @> '{\"score\": 3}' AND created_at >= '2025-11-01'",
     ],
+    indexed: {
+      "SELECT id FROM agent_outputs WHERE output_data @> '{\"score\": 3}'": "on_output_data",
+    },
     refused: ["outgoing-foreign-key"],
   },
   {

@@ -1,5 +1,5 @@
 /** CampoTech, a field-service platform on Prisma: text ids, timestamp(3) without zone, leaf names that are not the table's. */
-import { pick, ROWS, type System, type SystemTable, spread, within } from "../system.js";
+import { FULL, pick, ROWS, type System, type SystemTable, spread, within } from "../system.js";
 
 const LIVE_FROM = "2025-04-01";
 const LIVE_TO = "2025-05-31";
@@ -10,6 +10,11 @@ const at = (from: string, to: string) =>
   `CASE WHEN g % 10 = 0 THEN ${spread(LIVE_FROM, LIVE_TO)} ELSE ${spread(from, to)} END`;
 const ANY = within(LIVE_FROM, LIVE_TO);
 const CLOCK = "2025-06-20 12:00";
+/** Positions are kept for 90 days; each day is a leaf with four indexes. */
+const DAYS = FULL
+  ? { from: "2025-03-22", next: "2025-03-23", leaves: 91 }
+  : { from: "2025-05-22", next: "2025-05-23", leaves: 30 };
+const LIVE_DAYS = ["2025-06-01", "2025-06-08"] as const;
 
 const schema = [
   /*sql*/ `
@@ -118,7 +123,7 @@ const rows = [
   SELECT CASE WHEN g % 10 = 0 THEN 'user_live' ELSE 'user_' || g % 7 END,
          CASE WHEN g % 3 = 0 THEN NULL ELSE 'job_' || (g / 10 * 10 + 1) % ${ROWS} END, 'session_' || g / 20,
          -34.6 + random() / 10, -58.4 + random() / 10, random() * 20,
-         CASE WHEN g % 10 = 0 THEN ${spread("2025-05-01", "2025-05-15")} ELSE ${spread("2025-03-22 01:00", CLOCK)} END
+         CASE WHEN g % 10 = 0 THEN ${spread(...LIVE_DAYS)} ELSE ${spread(`${DAYS.from} 01:00`, CLOCK)} END
     FROM generate_series(1, ${ROWS}) g`,
   /*sql*/ `
   INSERT INTO audit_logs (organization_id, user_id, entity_type, entity_id, action, changes, ip, created_at)
@@ -140,26 +145,26 @@ const tables: SystemTable[] = [
   {
     table: '"public"."technician_location_history"',
     options: { by: "recorded_at", every: "day", leaf: "tech_loc_{YYYYMMDD}", ahead: "90", keep: "7d" },
-    leaves: 91 + 90,
+    leaves: DAYS.leaves + 90,
     golden: {
-      tech_loc_20250322: "2025-03-22 2025-03-23",
+      [`tech_loc_${DAYS.from.replaceAll("-", "")}`]: `${DAYS.from} ${DAYS.next}`,
       tech_loc_20250620: "2025-06-20 2025-06-21",
       tech_loc_20250918: "2025-09-18 2025-09-19",
     },
     mine: "t.user_id = 'user_live'",
     insert: `(user_id, job_id, session_id, latitude, longitude, recorded_at) VALUES ('user_live',
-       'job_' || 1 + 10 * floor(random() * 100)::int, 'session_live', random(), random(), ${within("2025-05-01", "2025-05-15")})`,
+       'job_' || 1 + 10 * floor(random() * 100)::int, 'session_live', random(), random(), ${within(...LIVE_DAYS)})`,
     updates: [
       "accuracy = coalesce(t.accuracy, 0) + 1",
       "job_id = NULL",
-      `recorded_at = ${within("2025-05-01", "2025-05-15")}`,
+      `recorded_at = ${within(...LIVE_DAYS)}`,
       "job_id = 'job_' || 1 + 10 * floor(random() * 100)::int",
     ],
     besides: ['"public"."jobs"'],
     queries: [
-      "SELECT * FROM technician_location_history WHERE user_id = 'user_3' AND recorded_at >= '2025-06-01' AND recorded_at < '2025-06-02'",
+      "SELECT * FROM technician_location_history WHERE user_id = 'user_3' AND recorded_at >= '2025-06-10' AND recorded_at < '2025-06-11'",
       "SELECT * FROM technician_location_history WHERE job_id = 'job_1001' AND user_id <> 'user_live'",
-      "SELECT count(*), max(id) FROM technician_location_history WHERE recorded_at >= timestamp '2025-06-20 12:00' - interval '30 days'",
+      "SELECT count(*), max(id) FROM technician_location_history WHERE recorded_at >= timestamp '2025-06-20 12:00' - interval '7 days'",
     ],
     refusedByKey: ["UPDATE technician_location_history SET job_id = 'no such job' WHERE user_id = 'user_3'"],
     refused: ["outgoing-foreign-key"],

@@ -230,6 +230,9 @@ const tables: SystemTable[] = [
     queries: [
       `SELECT * FROM message_queue WHERE status = 'pending' AND "nextRetryAt" <= '2025-03-10' ORDER BY "nextRetryAt" LIMIT 100`,
     ],
+    indexed: {
+      [`SELECT * FROM message_queue WHERE status = 'pending' AND "nextRetryAt" <= '2025-03-10'`]: "retry_idx",
+    },
   },
 ];
 
