@@ -36,8 +36,6 @@ export interface SystemTable {
   refusedByKey?: readonly string[];
   /** Queries of an index that is not a plain list of columns, and a part of its name. */
   indexed?: Record<string, string>;
-  /** Codes with which the plan refuses the table today. */
-  refused?: readonly string[];
   /** Rolled back once before it is migrated for good. */
   back?: true;
 }

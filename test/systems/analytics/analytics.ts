@@ -81,8 +81,6 @@ const rows = [
     FROM generate_series(1, ${ROWS}) g`,
 ];
 
-const refused = ["outgoing-foreign-key", "trigger"];
-
 const tables: SystemTable[] = [
   {
     table: '"public"."events"',
@@ -114,7 +112,6 @@ const tables: SystemTable[] = [
       'SELECT id FROM events WHERE utm_params @> \'{"utm_source": "src1"}\'': "idx_events_utm_params",
     },
     refusedByKey: ["UPDATE events SET project_id = gen_random_uuid() WHERE country = 'AR'"],
-    refused,
   },
   {
     table: '"public"."goal_completions"',
@@ -133,7 +130,6 @@ const tables: SystemTable[] = [
       "SELECT date_trunc('month', timestamp) AS month, sum(value) FROM goal_completions WHERE session_id <> 'live' GROUP BY 1",
     ],
     refusedByKey: ["UPDATE goal_completions SET goal_id = gen_random_uuid() WHERE session_id = 's1'"],
-    refused,
     back: true,
   },
 ];

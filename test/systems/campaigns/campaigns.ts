@@ -89,7 +89,7 @@ const rows = [
 const tables: SystemTable[] = [
   {
     table: '"public"."leads"',
-    options: { by: "created_at", every: "month", leaf: "leads_{YYYY}_{MM}", ahead: "6" },
+    options: { by: "created_at", every: "month", leaf: "leads_{YYYY}_{MM}", ahead: "6", incomingFk: "drop" },
     leaves: 13 + 6,
     golden: {
       leads_2024_12: "2024-12-01 2025-01-01",
@@ -118,7 +118,6 @@ const tables: SystemTable[] = [
       "SELECT id FROM leads WHERE research @> '{\"size\": 42}'": "index_leads_on_research",
     },
     refusedByKey: ["UPDATE leads SET campaign_id = -1 WHERE id = 1"],
-    refused: ["outgoing-foreign-key", "incoming-foreign-key", "view"],
     back: true,
   },
   {
@@ -145,11 +144,10 @@ const tables: SystemTable[] = [
     indexed: {
       "SELECT id FROM agent_outputs WHERE output_data @> '{\"score\": 3}'": "on_output_data",
     },
-    refused: ["outgoing-foreign-key"],
   },
   {
     table: '"public"."campaigns"',
-    options: { by: "user_id", hash: "8", leaf: "campaigns_partition_{n}" },
+    options: { by: "user_id", hash: "8", leaf: "campaigns_partition_{n}", incomingFk: "drop" },
     leaves: 8,
     golden: {
       campaigns_partition_0: "modulus 8, remainder 0",
@@ -166,7 +164,6 @@ const tables: SystemTable[] = [
     besides: ['"public"."leads"'],
     queries: ["SELECT * FROM campaigns WHERE user_id = 7", "SELECT * FROM campaigns WHERE id IN (1, 501)"],
     refusedByKey: ["UPDATE campaigns SET user_id = -1 WHERE id = 1"],
-    refused: ["outgoing-foreign-key", "incoming-foreign-key"],
   },
 ];
 

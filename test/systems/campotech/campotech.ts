@@ -167,7 +167,6 @@ const tables: SystemTable[] = [
       "SELECT count(*), max(id) FROM technician_location_history WHERE recorded_at >= timestamp '2025-06-20 12:00' - interval '7 days'",
     ],
     refusedByKey: ["UPDATE technician_location_history SET job_id = 'no such job' WHERE user_id = 'user_3'"],
-    refused: ["outgoing-foreign-key"],
   },
   {
     table: '"public"."wa_messages"',
@@ -190,7 +189,14 @@ const tables: SystemTable[] = [
   },
   {
     table: '"public"."jobs"',
-    options: { by: "created_at", every: "month", leaf: "jobs_y{YYYY}m{MM}", ahead: "24", keep: "7d" },
+    options: {
+      by: "created_at",
+      every: "month",
+      leaf: "jobs_y{YYYY}m{MM}",
+      ahead: "24",
+      keep: "7d",
+      incomingFk: "drop",
+    },
     leaves: 6 + 24,
     golden: {
       jobs_y2025m01: "2025-01-01 2025-02-01",
@@ -214,7 +220,6 @@ const tables: SystemTable[] = [
       "SELECT * FROM jobs WHERE technician_id = 'tech_3' AND status = 'scheduled' AND organization_id <> 'org_live'",
     ],
     refusedByKey: ["UPDATE jobs SET organization_id = 'no such organization' WHERE id = 'job_1'"],
-    refused: ["outgoing-foreign-key", "incoming-foreign-key"],
     back: true,
   },
   {

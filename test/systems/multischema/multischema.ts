@@ -132,8 +132,6 @@ const strangers = (table: string, where: string) =>
     (column) => `UPDATE ${table} SET ${column} = md5('nobody')::uuid WHERE ${where}`,
   );
 
-const refused = ["outgoing-foreign-key"];
-
 const tables: SystemTable[] = [
   {
     table: '"platform"."audit_logs"',
@@ -159,7 +157,6 @@ const tables: SystemTable[] = [
       "SELECT resource_type, action, count(*) FROM audit_logs WHERE created_at >= '2024-01-01' GROUP BY 1, 2",
     ],
     refusedByKey: strangers("audit_logs", "action = 'export'"),
-    refused,
     back: true,
   },
   {
@@ -182,7 +179,6 @@ const tables: SystemTable[] = [
       "SELECT date_trunc('day', created_at) AS day, count(*) FROM activity_logs WHERE created_at >= '2024-01-01' GROUP BY 1",
     ],
     refusedByKey: strangers("activity_logs", "activity_type = 'app/1'"),
-    refused,
   },
   {
     table: '"compliance"."data_access_log"',
@@ -199,7 +195,6 @@ const tables: SystemTable[] = [
       "SELECT user_id, resource_type, count(*) FROM data_access_log WHERE accessed_at >= '2024-01-01' AND accessed_at < '2024-02-01' GROUP BY 1, 2",
     ],
     refusedByKey: strangers("data_access_log", "resource_type = 'invoice'"),
-    refused,
   },
   {
     table: '"auth"."user_sessions"',
@@ -217,7 +212,6 @@ const tables: SystemTable[] = [
       `SELECT * FROM user_sessions WHERE user_id = ${user("7")} AND expires_at > '2024-02-10' AND user_agent <> 'live'`,
     ],
     refusedByKey: strangers("user_sessions", "user_agent = 'app/1'"),
-    refused,
   },
   {
     table: '"files"."file_uploads"',
@@ -237,7 +231,6 @@ const tables: SystemTable[] = [
     ],
     queries: ["SELECT * FROM file_uploads WHERE created_at >= '2024-01-01' AND created_at < '2024-04-01'"],
     refusedByKey: strangers("file_uploads", "file_name LIKE 'scan 1%'"),
-    refused,
   },
   {
     table: '"communication"."notifications"',
@@ -254,7 +247,6 @@ const tables: SystemTable[] = [
       `SELECT * FROM notifications WHERE user_id = ${user("7")} AND read_at IS NULL AND created_at >= '2024-01-01'`,
     ],
     refusedByKey: strangers("notifications", "channel = 'email'"),
-    refused,
   },
 ];
 

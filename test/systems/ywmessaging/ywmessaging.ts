@@ -144,11 +144,17 @@ const tables: SystemTable[] = [
     refusedByKey: [
       `UPDATE conversation_message SET "conversationId" = 'no such conversation' WHERE id = 'cm_1'`,
     ],
-    refused: ["outgoing-foreign-key"],
   },
   {
     table: '"public"."message"',
-    options: { by: "createdAt", every: "month", leaf: "{t}_{YYYY}_{MM}", ahead: "1", keep: "24h" },
+    options: {
+      by: "createdAt",
+      every: "month",
+      leaf: "{t}_{YYYY}_{MM}",
+      ahead: "1",
+      keep: "24h",
+      incomingFk: "drop",
+    },
     leaves: 27 + 1,
     golden: {
       message_2023_01: "2023-01-01 2023-02-01",
@@ -168,7 +174,6 @@ const tables: SystemTable[] = [
       `UPDATE message SET status = 'archived' WHERE "createdAt" < timestamp '2025-03-15 12:00' - INTERVAL '90 days' RETURNING id, status`,
     ],
     refusedByKey: [`UPDATE message SET "churchId" = 'no such church' WHERE id = 'msg_1'`],
-    refused: ["outgoing-foreign-key", "incoming-foreign-key"],
   },
   {
     table: '"public"."message_recipient"',
@@ -190,11 +195,10 @@ const tables: SystemTable[] = [
       `SELECT status, count(*) FROM message_recipient WHERE "messageId" = 'msg_21' AND "createdAt" >= '2024-09-15' GROUP BY status`,
       `DELETE FROM message_recipient WHERE "createdAt" < timestamp '2025-03-15 12:00' - INTERVAL '24 months' RETURNING *`,
     ],
-    refused: ["outgoing-foreign-key"],
   },
   {
     table: '"public"."conversation"',
-    options: { by: "createdAt", every: "quarter", ahead: "1", keep: "24h" },
+    options: { by: "createdAt", every: "quarter", ahead: "1", keep: "24h", incomingFk: "drop" },
     leaves: 9 + 1,
     golden: {
       conversation_2023_q1: "2023-01-01 2023-04-01",
@@ -213,7 +217,6 @@ const tables: SystemTable[] = [
       `SELECT * FROM conversation WHERE "churchId" = 'church_3' AND "lastMessageAt" >= timestamp '2025-03-15 12:00' - INTERVAL '90 days' ORDER BY "lastMessageAt" DESC`,
     ],
     refusedByKey: [`UPDATE conversation SET "churchId" = 'no such church' WHERE id = 'conv_1'`],
-    refused: ["outgoing-foreign-key", "incoming-foreign-key"],
     back: true,
   },
   {
