@@ -1,11 +1,14 @@
 /** Tables that cannot be migrated as they are: one for each refusal a server can be brought to, with what mends it. */
 import type { RawOptions } from "../../src/config/request.js";
+import type { ServerVersion } from "../support/versions.js";
 
 export const T = "CREATE TABLE public.t (id bigserial PRIMARY KEY, at timestamptz NOT NULL, n int)";
 export const MONTHS: RawOptions = { by: "at", every: "month", ahead: "1" };
 
 export interface Case {
   name: string;
+  /** The first version that knows the statements. */
+  since?: ServerVersion;
   /** As superuser when true. */
   superuser?: true;
   setup: readonly string[];
@@ -102,6 +105,7 @@ export const CASES: readonly Case[] = [
   },
   {
     name: "a publication of the schema",
+    since: "15",
     superuser: true,
     setup: [T, "CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA public"],
     code: "publication",
