@@ -11,8 +11,7 @@ import { EXIT, PartwayError } from "../../src/errors.js";
 import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
-import { atLeast } from "../support/versions.js";
-import { CASES, MONTHS, NOT_TABLES, T } from "./refused-cases.js";
+import { CASES, type Case, MONTHS, NOT_TABLES, T } from "./refused-cases.js";
 import { lines } from "./shape.js";
 
 let db: TestDatabase;
@@ -68,45 +67,44 @@ function statements(remedy: string): string[] {
 }
 
 describe("a migration that begins would lose it", () => {
-  test.each(CASES.filter(({ since = "14" }) => atLeast(inject("server").version, since)))(
-    "$name",
-    async (given) => {
-      const on = given.superuser === true ? admin : session;
-      for (const sql of given.setup) await on.query(sql);
-      const [table = "t"] = await lines(
-        admin,
-        "SELECT relname AS line FROM pg_class WHERE relname IN ('t', 't_retired')",
-      );
-      if (given.superuser) await admin.query(`ALTER TABLE public.t OWNER TO ${ident(db.role)}`);
-      const how = { table, url: db.ownerUrl, ...(given.options ?? MONTHS) };
-      const before = await catalog();
+  const version = Number(inject("server").version) * 10_000;
+  const known = ({ since = 0, before = Number.MAX_VALUE }: Case) => since <= version && version < before;
+  test.each(CASES.filter(known))("$name", async (given) => {
+    const on = given.superuser === true ? admin : session;
+    for (const sql of given.setup) await on.query(sql);
+    const [table = "t"] = await lines(
+      admin,
+      "SELECT relname AS line FROM pg_class WHERE relname IN ('t', 't_retired')",
+    );
+    if (given.superuser) await admin.query(`ALTER TABLE public.t OWNER TO ${ident(db.role)}`);
+    const how = { table, url: db.ownerUrl, ...(given.options ?? MONTHS) };
+    const before = await catalog();
 
-      const made = await plan(how);
-      const refusal = made.refusals.find((r) => r.code === given.code);
-      expect(made.refusals.map((r) => r.code)).toContain(given.code);
-      expect(refusal?.what).toMatch(given.names);
+    const made = await plan(how);
+    const refusal = made.refusals.find((r) => r.code === given.code);
+    expect(made.refusals.map((r) => r.code)).toContain(given.code);
+    expect(refusal?.what).toMatch(given.names);
 
-      const error = await failure(run({ ...how, state, backup: false }));
-      expect(error.exitCode).toBe(EXIT.refused);
-      expect(error.message).toMatch(given.names);
-      expect(error.message).toContain(refusal?.remedy);
-      expect(error.state).toBe("Nothing was touched.");
-      expect(await catalog()).toEqual(before);
-      expect(await readdir(state)).toEqual([]);
+    const error = await failure(run({ ...how, state, backup: false }));
+    expect(error.exitCode).toBe(EXIT.refused);
+    expect(error.message).toMatch(given.names);
+    expect(error.message).toContain(refusal?.remedy);
+    expect(error.state).toBe("Nothing was touched.");
+    expect(await catalog()).toEqual(before);
+    expect(await readdir(state)).toEqual([]);
 
-      const remedy = given.instead ?? made.refusals.flatMap((r) => statements(r.remedy));
-      if (given.instead === undefined) expect(remedy.length).toBeGreaterThan(0);
-      for (const sql of remedy) await on.query(sql);
-      const after = await plan({
-        ...how,
-        table: "t",
-        ...(given.after === undefined
-          ? {}
-          : { every: undefined, step: undefined, list: undefined, ...given.after }),
-      });
-      expect(after.refusals).toEqual([]);
-    },
-  );
+    const remedy = given.instead ?? made.refusals.flatMap((r) => statements(r.remedy));
+    if (given.instead === undefined) expect(remedy.length).toBeGreaterThan(0);
+    for (const sql of remedy) await on.query(sql);
+    const after = await plan({
+      ...how,
+      table: "t",
+      ...(given.after === undefined
+        ? {}
+        : { every: undefined, step: undefined, list: undefined, ...given.after }),
+    });
+    expect(after.refusals).toEqual([]);
+  });
 });
 
 describe("what is no ordinary table would be copied as one", () => {
@@ -156,12 +154,10 @@ test.skipIf(inject("server").version !== "18")(
 test("everything at once is named at once", async () => {
   await session.query("CREATE TABLE public.users (id int PRIMARY KEY)");
   await session.query(T);
-  await session.query(
-    "ALTER TABLE public.t ADD CONSTRAINT fk FOREIGN KEY (n) REFERENCES public.users, REPLICA IDENTITY FULL",
-  );
-  await session.query("CREATE VIEW public.v AS SELECT id FROM public.t");
+  await session.query("CREATE TABLE public.child (t bigint REFERENCES public.t)");
+  await session.query("CREATE VIEW public.v AS SELECT id, n FROM public.t GROUP BY id");
   await session.query("CREATE UNIQUE INDEX u ON public.t (n)");
   const error = await failure(run({ table: "t", url: db.ownerUrl, ...MONTHS, state, backup: false }));
-  for (const code of ["outgoing-foreign-key", "replica-identity", "view", "unique-without-partition-key"])
+  for (const code of ["incoming-foreign-key", "view-groups-by-key", "unique-without-partition-key"])
     expect(error.message).toContain(code);
 });
