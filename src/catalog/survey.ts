@@ -5,6 +5,7 @@ import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Scheme, Survey } from "../plan/types.js";
+import { hiddenByPolicies } from "./hidden.js";
 import type { ColumnInfo, TableInfo } from "./types.js";
 
 /** Rows the sample aims at: enough to see a leaf that holds 0.1 % of the table, cheap on any size. */
@@ -38,7 +39,8 @@ export async function survey(session: Session, table: TableInfo, scheme: Scheme)
     `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS now`,
   );
   const empty = { min: null, max: null, nullRows: false, infiniteRows: false };
-  if (!["r", "p", "m"].includes(table.kind))
+  // Neither has rows to be looked at: the plan refuses both, and says why.
+  if (!["r", "p", "m"].includes(table.kind) || hiddenByPolicies(table))
     return { now, ...empty, distinct: [], sample: { values: [], fraction: 1 }, rows: 0 };
   const column = findColumn(table, scheme.column);
   try {

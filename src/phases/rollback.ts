@@ -6,7 +6,7 @@ import { carry, NOTHING } from "../plan/carry.js";
 import { freeName } from "../plan/names.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
-import { carriedNow, finishCarried } from "../sync/carried.js";
+import { attachedMark, carriedNow, finishCarried } from "../sync/carried.js";
 import { leavesOf } from "../sync/leaves.js";
 import { tellLikeness } from "../sync/likeness.js";
 import { sidesOf } from "../sync/pairs.js";
@@ -63,6 +63,7 @@ async function swapBack(
       oids: [plan.source.oid, shadowOid],
       drain: () => catchUpReverse(session, context),
       carry: () => carriedNow(session, plan, "reverse", shadowOid),
+      mark: () => attachedMark(session, [shadowOid, plan.source.oid]),
       check: async () => {
         await assertSafe(session, plan, stored);
         return goneIndexes(session, plan, shadowOid);

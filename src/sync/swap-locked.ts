@@ -29,8 +29,10 @@ export interface Swap {
   oids: string[];
   /** Drains until the log is short, on the session that will hold the locks, so its statements are prepared. */
   drain(): Promise<unknown>;
-  /** What goes over with the name; asked before the lock, and by a rollback inside it once more. */
+  /** What goes over with the name; asked before the lock. */
   carry(): Promise<Carry>;
+  /** Rollback: changes whenever what `carry` gives may have changed; cheap, it is asked again inside the lock. */
+  mark?(): Promise<string>;
   /** Looks for drift inside the lock; gives the indexes that are no longer there to be renamed. */
   check(): Promise<ReadonlySet<string>>;
   /** The row that records the swap, in the same transaction. */
@@ -101,6 +103,8 @@ async function swapOnce(
 ): Promise<{ tries: number; waitedMs: number; heldMs: number; drainedKeys: number }> {
   const { plan, settings } = context;
   const sides = sidesOf(plan, swap.direction);
+  // Read first: a change between the two is told by the mark.
+  const mark = await swap.mark?.();
   const carried = await swap.carry();
   const locked: Parameters<typeof lockRequest>[1] = {
     purpose: swap.direction === "forward" ? "cutover" : "rollback",
@@ -141,7 +145,7 @@ async function swapOnce(
     const gone = await swap.check();
     await budget();
     // A cutover's drift check has said that nothing changed; a rollback takes the new table as it is.
-    if (swap.direction === "reverse" && JSON.stringify(await swap.carry()) !== JSON.stringify(carried))
+    if (mark !== (await swap.mark?.()))
       throw new RolledBack("a view, trigger or foreign key was changed while the lock was sought");
     const sequences = sequenceSql(plan, swap.direction);
     const carry = carried.inside.map((statement) => `${statement.sql};`).join("\n");

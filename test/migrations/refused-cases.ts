@@ -245,13 +245,14 @@ export const CASES: readonly Case[] = [
     names: /title/,
   },
   {
-    name: "a function whose parsed body reads the table",
+    name: "a function whose parsed body groups by the key",
     setup: [
       T,
-      "CREATE FUNCTION public.newest() RETURNS timestamptz LANGUAGE sql BEGIN ATOMIC SELECT max(at) FROM public.t; END",
+      "CREATE FUNCTION public.newest() RETURNS SETOF int LANGUAGE sql BEGIN ATOMIC SELECT n FROM public.t GROUP BY id; END",
     ],
-    code: "function",
+    code: "function-groups-by-key",
     names: /newest/,
+    instead: ["DROP FUNCTION public.newest()"],
   },
   {
     name: "a default elsewhere that uses the identity's sequence",

@@ -1,10 +1,11 @@
 /** Row-level security that holds for Partway itself. */
+import { hiddenByPolicies } from "../../catalog/hidden.js";
 import { ident } from "../../pg/quote.js";
 import { type Check, nameOf } from "./check.js";
 
 export const rowSecurity: Check = ({ table }) => {
-  const { superuser, bypassRowSecurity, role } = table.rights;
-  if (!table.rowSecurity || !table.forceRowSecurity || superuser || bypassRowSecurity === true) return [];
+  if (!hiddenByPolicies(table)) return [];
+  const { role } = table.rights;
   return [
     {
       code: "forced-row-security",
