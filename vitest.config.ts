@@ -10,7 +10,7 @@ const FULL = process.env["PARTWAY_TEST_FULL"] === "1";
 const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: ["test/migrations/{values,indexes,rights,schemes,again}.test.ts"],
   pg18: [
-    "test/{backup,cli,demo,docs,faults,guards,review,systems}/**",
+    "test/{backup,cli,clients,demo,docs,faults,guards,review,systems}/**",
     "test/hostile/!(aside).test.ts",
     "test/writers/damage.test.ts",
     "test/migrations/{elsewhere,keys,names,refused,time}.test.ts",

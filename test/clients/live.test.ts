@@ -57,7 +57,7 @@ const kind = () =>
   value(scene.session, "SELECT relkind FROM pg_class WHERE oid = to_regclass('public.orders')");
 
 beforeAll(async () => {
-  scene = await openClientele(20_000);
+  scene = await openClientele(6_000);
   for (const [name, open] of Object.entries(CLIENTS)) {
     const worker = new Worker(name, await open(scene.db.ownerUrl));
     pids.set(worker, await worker.driver.pid());
