@@ -17,6 +17,14 @@ export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";
 export type { Running } from "./engine/running.js";
 export { EXIT, type FaultKind, PartwayError } from "./errors.js";
-export { type ListedMigration, list, type StatusReport, status, verify } from "./inspect.js";
+export {
+  type CatalogDiff,
+  diff,
+  type ListedMigration,
+  list,
+  type StatusReport,
+  status,
+  verify,
+} from "./inspect.js";
 export type { MigrationRequest, Plan } from "./plan/types.js";
 export { type Recovered, recover } from "./recover.js";

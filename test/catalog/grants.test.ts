@@ -100,6 +100,7 @@ test("a missing right would be found out only half way through", async () => {
     createInDatabase: true,
     partwaySchema: "absent",
     selectTable: true,
+    bypassRowSecurity: false,
   });
   const mine = {
     role: readerName,
@@ -108,6 +109,7 @@ test("a missing right would be found out only half way through", async () => {
     createInSchema: false,
     createInDatabase: false,
     partwaySchema: "absent",
+    bypassRowSecurity: false,
   };
   expect((await readTable(reader, "app.t")).rights).toEqual({ ...mine, selectTable: true });
   await owner.query("CREATE SCHEMA partway");
