@@ -27,7 +27,8 @@ export async function migrate({ db, session }: Application, state: string, plan:
     server: db.name,
     table: `${plan.names.schema}.${plan.names.source}`,
     plan,
-    settings: parseSettings({ backup: false }),
+    // The suites share two cores: how long a lock is held here says nothing.
+    settings: parseSettings({ backup: false, holdBudget: "30s", lockTries: "300" }),
     snapshot: { value: "backup", context: { from: "backup", until: null } },
     state: "backup",
     at: new Date().toISOString(),
