@@ -1,7 +1,26 @@
+import { readFileSync, statfsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
 /** PARTWAY_TEST_FULL=1: everything on every version, however long it takes. */
 const FULL = process.env["PARTWAY_TEST_FULL"] === "1";
+
+const SHM = "/dev/shm";
+const ROOM = 4 * 2 ** 30;
+
+/** Whether there is room in memory, and binaries may run from there (a server that root starts has a copy of them). */
+function memoryIsFit(): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(SHM);
+    const mounts = readFileSync("/proc/mounts", "utf8").split("\n");
+    const mount = mounts.find((line) => line.split(" ")[1] === SHM);
+    return mount !== undefined && !/\bnoexec\b/.test(mount) && bavail * bsize >= ROOM;
+  } catch {
+    return false;
+  }
+}
+
+// Each test makes a database, 300 files: in memory that costs a third of what it does on a disk.
+if (process.env["TMPDIR"] === undefined && memoryIsFit()) process.env["TMPDIR"] = SHM;
 
 /**
  * An ordinary run divides what takes long: what is closest to the server (catalog, sync, phases, engine, the chains of
