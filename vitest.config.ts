@@ -19,20 +19,25 @@ function memoryIsFit(): boolean {
   }
 }
 
-// Each test makes a database, 300 files: in memory that costs a third of what it does on a disk.
+// Each test makes a database, 300 files: in memory that costs half of what it does on a disk.
 if (process.env["TMPDIR"] === undefined && memoryIsFit()) process.env["TMPDIR"] = SHM;
 
 /**
- * An ordinary run divides what takes long: what is closest to the server (catalog, sync, phases, engine, the chains of
- * kills) is on both versions, the rest on one of them.
+ * An ordinary run divides what takes long: what is closest to the server (catalog, sync, most phases, the chains of
+ * kills) is on both versions, the rest on one of them. Backup, window, rollback and end are in the chains on both.
  */
 const LEFT: Record<"pg15" | "pg18", string[]> = {
-  pg15: ["test/migrations/{values,indexes,rights,schemes,again}.test.ts"],
+  pg15: [
+    "test/migrations/{values,indexes,rights,schemes,again}.test.ts",
+    "test/engine/**",
+    "test/phases/{drop,retain}.test.ts",
+  ],
   pg18: [
     "test/{backup,cli,demo,docs,faults,guards,review}/**",
     "test/hostile/!(aside).test.ts",
     "test/writers/damage.test.ts",
     "test/migrations/{elsewhere,keys,names,refused,time}.test.ts",
+    "test/phases/{backup,rollback}.test.ts",
   ],
 };
 
