@@ -56,9 +56,16 @@ const PINNED: readonly (readonly [string, string])[] = [
 const GOODBYE_MS = 2_000;
 
 /** Timeouts that not every server knows: transaction_timeout is of PostgreSQL 17. */
-const NEWER_TIMEOUTS = /*sql*/ `
-SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
- WHERE name IN ('transaction_timeout', 'idle_session_timeout')`;
+const NEWER_TIMEOUTS = ["transaction_timeout", "idle_session_timeout"];
+
+/** One statement: a second one, over pg_settings, took the server longer than all the rest of connecting. */
+const PIN = /*sql*/ `SELECT ${[
+  ...PINNED.map((_, i) => `pg_catalog.set_config($${i * 2 + 1}, $${i * 2 + 2}, false)`),
+  ...NEWER_TIMEOUTS.map(
+    (name) =>
+      `CASE WHEN pg_catalog.current_setting('${name}', true) IS NOT NULL THEN pg_catalog.set_config('${name}', '0', false) END`,
+  ),
+].join(", ")}`;
 
 export interface TxOptions {
   isolation?: "read committed" | "repeatable read";
@@ -111,12 +118,7 @@ export class Session {
         signal?.throwIfAborted();
         await client.connect();
         const pid = await ownPid(client, () => new pg.Client(clientConfig(target, ssl)), target);
-        const settings = PINNED.map(([name, value], i) => ({ name, value, at: i * 2 }));
-        await client.query(
-          `SELECT ${settings.map((s) => `pg_catalog.set_config($${s.at + 1}, $${s.at + 2}, false)`).join(", ")}`,
-          settings.flatMap((s) => [s.name, s.value]),
-        );
-        await client.query(NEWER_TIMEOUTS);
+        await client.query(PIN, PINNED.flat());
         const session = new Session(client, pid, target);
         client.off("error", alreadyRejected);
         return session;

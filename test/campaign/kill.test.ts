@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { kindOf } from "../../src/kill-switch.js";
-import { bundleCli } from "./kill-bundle.js";
+import { bundleCli } from "../support/bundle.js";
 import { type Base, dropBase, type Place, prepare, Run, SCENARIOS } from "./kill-scene.js";
 
 const LONG = 900_000;
@@ -25,7 +25,7 @@ let removeCli: () => void;
 const done = new Set<string>();
 
 beforeAll(async () => {
-  const cli = await bundleCli();
+  const cli = bundleCli();
   const { superuserUrl, version } = inject("server");
   removeCli = cli.remove;
   when = version === "15" ? "before" : "after";

@@ -19,10 +19,10 @@ import { parseArgs } from "node:util";
 import { Random } from "../../src/demo/random.js";
 import { messageOf } from "../../src/errors.js";
 import { kindOf } from "../../src/kill-switch.js";
+import { bundleCli } from "../support/bundle.js";
 import { asAdmin } from "../support/database.js";
 import { startOwnServer } from "../support/server.js";
 import { versionOf } from "../support/versions.js";
-import { bundleCli } from "./kill-bundle.js";
 import { type Base, type Place, prepare, Run, SCENARIOS, type Scenario } from "./kill-scene.js";
 
 const { values } = parseArgs({
@@ -225,7 +225,7 @@ function table(tallies: readonly Tally[]): void {
 // Every commit of a journal is on the disk before the next step: 250 syncs a case, and no power cut here.
 if (existsSync("/dev/shm")) process.env["TMPDIR"] = "/dev/shm";
 const dir = mkdtempSync(join(tmpdir(), "partway-kill-"));
-const cli = await bundleCli();
+const cli = bundleCli();
 const server = await startOwnServer(version, { flags: ["-c", "shared_buffers=16MB"] });
 let failures = 0;
 try {

@@ -1,6 +1,6 @@
 /** A few rounds of the stress campaign: every key, several schemes, TRUNCATE, COPY, SERIALIZABLE, restarts. */
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { buildCli } from "../cli/support.js";
+import { bundleCli } from "../support/bundle.js";
 import { type Choice, choose } from "./stress-choice.js";
 import { stressRound } from "./stress-round.js";
 
@@ -27,9 +27,9 @@ const ROUNDS: Record<string, Partial<Choice>[]> = {
   both: [{ seed: 5, shape: "composite", scheme: "week date", mix: "bulk", kills: 1, endings: ["rollback"] }],
 };
 
-let cli: ReturnType<typeof buildCli>;
+let cli: ReturnType<typeof bundleCli>;
 beforeAll(() => {
-  cli = buildCli();
+  cli = bundleCli();
 });
 afterAll(() => cli.remove());
 

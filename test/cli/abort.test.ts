@@ -4,19 +4,20 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { createOrders } from "../../src/demo/writer.js";
 import type { Session } from "../../src/pg/session.js";
 import { PHASES } from "../../state/events.js";
+import { bundleCli } from "../support/bundle.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { contentOf, definitionOf } from "./catalog.js";
 import { type KillProxy, startKillProxy } from "./killpoint.js";
-import { buildCli, type Folder, freshFolder } from "./support.js";
+import { type Folder, freshFolder } from "./support.js";
 
-let built: ReturnType<typeof buildCli>;
+let built: ReturnType<typeof bundleCli>;
 let db: TestDatabase;
 let session: Session;
 let proxy: KillProxy;
 let folder: Folder;
 
 beforeAll(async () => {
-  built = buildCli();
+  built = bundleCli();
   db = await freshDatabase();
   session = await db.session();
   await createOrders(session, { schema: "public", name: "orders", rows: 2_000, months: 2 });

@@ -6,13 +6,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createOrders } from "../../src/demo/writer.js";
 import { ident, literal } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
+import { bundleCli } from "../support/bundle.js";
 import { asAdmin, freshDatabase, type TestDatabase } from "../support/database.js";
 import { contentOf, definitionOf } from "./catalog.js";
-import { buildCli, type Ended, type Folder, freshFolder, jsonLines } from "./support.js";
+import { type Ended, type Folder, freshFolder, jsonLines } from "./support.js";
 
-let built: ReturnType<typeof buildCli>;
+let built: ReturnType<typeof bundleCli>;
 beforeAll(() => {
-  built = buildCli();
+  built = bundleCli();
 });
 afterAll(() => built.remove());
 

@@ -4,16 +4,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { z } from "zod";
 import { createOrders } from "../../src/demo/writer.js";
 import type { Session } from "../../src/pg/session.js";
+import { bundleCli } from "../support/bundle.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
-import { buildCli, type Folder, freshFolder, jsonLines } from "./support.js";
+import { type Folder, freshFolder, jsonLines } from "./support.js";
 
-let built: ReturnType<typeof buildCli>;
+let built: ReturnType<typeof bundleCli>;
 let db: TestDatabase;
 let session: Session;
 let folder: Folder;
 
 beforeAll(() => {
-  built = buildCli();
+  built = bundleCli();
 });
 afterAll(() => built.remove());
 beforeEach(async () => {

@@ -3,9 +3,10 @@ import { expect } from "vitest";
 import { z } from "zod";
 import { compareWithLedger, createOrders, startWriter, type Writer } from "../../src/demo/writer.js";
 import type { Session } from "../../src/pg/session.js";
+import { bundleCli } from "../support/bundle.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { type KillPoint, type KillProxy, startKillProxy } from "./killpoint.js";
-import { buildCli, type Ended, type Folder, freshFolder } from "./support.js";
+import { type Ended, type Folder, freshFolder } from "./support.js";
 
 export const TABLE = { schema: "public", name: "orders" };
 /** Small batches, few leaves: many commits to be killed at, little to wait for. */
@@ -35,7 +36,7 @@ export interface Scene {
 }
 
 export async function openScene(rows: number): Promise<Scene> {
-  const built = buildCli();
+  const built = bundleCli();
   const db = await freshDatabase();
   const session = await db.session();
   await createOrders(session, { ...TABLE, rows, months: 2 });

@@ -1,27 +1,10 @@
-/** The product as an operator meets it: the built command line in child processes, in folders of their own. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+/** The product as an operator meets it: the command line in child processes, in folders of their own. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
-
-const ROOT = join(import.meta.dirname, "../..");
-
-/** Compiles the command line into a directory of its own, inside the project so that its packages are found. */
-export function buildCli(): { file: string; remove(): void } {
-  const cache = join(ROOT, "node_modules", ".cache");
-  mkdirSync(cache, { recursive: true });
-  const dir = mkdtempSync(join(cache, "partway-cli-"));
-  const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
-  const file = join(dir, "src/cli.js");
-  const said = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--noCheck", "--outDir", dir], {
-    cwd: ROOT,
-  });
-  // What only the type checker minds is `npm run check`'s to say.
-  if (!existsSync(file)) throw new Error(`the command line does not compile: ${said.stdout.toString()}`);
-  return { file, remove: () => rmSync(dir, { recursive: true, force: true }) };
-}
 
 const Line = z.looseObject({ event: z.string() });
 /** One line of `--json` output. */

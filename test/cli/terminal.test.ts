@@ -3,13 +3,14 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createOrders } from "../../src/demo/writer.js";
+import { bundleCli } from "../support/bundle.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
-import { buildCli, type Folder, freshFolder } from "./support.js";
+import { type Folder, freshFolder } from "./support.js";
 
 const hasTmux = spawnSync("tmux", ["-V"]).status === 0;
 
 describe.skipIf(!hasTmux)("at a terminal (skipped where tmux is not installed)", () => {
-  let built: ReturnType<typeof buildCli>;
+  let built: ReturnType<typeof bundleCli>;
   let db: TestDatabase;
   let folder: Folder;
   let socket: string;
@@ -25,7 +26,7 @@ describe.skipIf(!hasTmux)("at a terminal (skipped where tmux is not installed)",
   };
 
   beforeAll(() => {
-    built = buildCli();
+    built = bundleCli();
   });
   afterAll(() => built.remove());
 

@@ -6,15 +6,8 @@ import { expect } from "vitest";
 import { compareWithLedger, createOrders, startWriter, type Writer } from "../../src/demo/writer.js";
 import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
-import {
-  buildCli,
-  type Ended,
-  type Folder,
-  freshFolder,
-  jsonLines,
-  type Line,
-  type Started,
-} from "../cli/support.js";
+import { type Ended, type Folder, freshFolder, jsonLines, type Line, type Started } from "../cli/support.js";
+import { bundleCli } from "../support/bundle.js";
 import { asAdmin, freshDatabase, type TestDatabase } from "../support/database.js";
 import type { RunningServer } from "../support/server.js";
 import { type Act, type Moment, type Network, startNetwork } from "./network.js";
@@ -94,7 +87,7 @@ export interface SceneOptions {
 }
 
 export async function openScene(server: RunningServer, options: SceneOptions): Promise<Scene> {
-  const built = buildCli();
+  const built = bundleCli();
   const db = await freshDatabase(server);
   const env = { ...IMPATIENT, ...options.env };
   await asAdmin(db.superuserUrl, async (admin) => {

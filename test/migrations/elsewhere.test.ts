@@ -4,14 +4,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, inject, test } from "vitest";
+import { afterAll, describe, expect, inject, test } from "vitest";
 import { z } from "zod";
 import { EXIT } from "../../src/errors.js";
+import { bundleCli } from "../support/bundle.js";
 import { freshDatabase } from "../support/database.js";
 import { type Drive, journey, type Scenario } from "./journey.js";
 import { indexCover, leavesOf, lines, rowText, shapeOf } from "./shape.js";
 
 const execute = promisify(execFile);
+const cli = bundleCli();
+afterAll(() => cli.remove());
 const ANY = "'2026-07-02'::timestamptz + random() * interval '120 days'";
 
 const Ended = z.looseObject({ event: z.literal("finished"), outcome: z.string() });
@@ -24,7 +27,7 @@ async function partway(
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { ...process.env, DATABASE_URL: url };
   try {
-    const done = await execute(process.execPath, ["--import", "tsx", "src/cli.ts", ...args], { env });
+    const done = await execute(process.execPath, [cli.file, ...args], { env });
     return { code: 0, ...done };
   } catch (error) {
     return Failed.parse(error);

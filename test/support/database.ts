@@ -35,7 +35,8 @@ export async function freshDatabase(
   const password = randomBytes(9).toString("hex");
   await asAdmin(server.superuserUrl, async (admin) => {
     await admin.query(`CREATE ROLE ${ident(role)} LOGIN NOSUPERUSER PASSWORD ${literal(password)}`);
-    await admin.query(`CREATE DATABASE ${ident(name)} OWNER ${ident(role)}`);
+    // Copied as files: half the processor time of a copy through the WAL, the default since 15.
+    await admin.query(`CREATE DATABASE ${ident(name)} OWNER ${ident(role)} STRATEGY file_copy`);
   });
   const superuserUrl = withParts(server.superuserUrl, { database: name });
   const ownerUrl = withParts(server.superuserUrl, { database: name, user: role, password });
