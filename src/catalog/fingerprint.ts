@@ -5,6 +5,10 @@ import type { Fingerprint } from "../plan/types.js";
 import { dependentsSql, NOT_OURS } from "./dependents.js";
 import { INDEX_TAIL } from "./indexes.js";
 
+/** True of an object that pg_depend says reads the table. */
+const reads = (catalog: string, oid: string) => /*sql*/ `${oid} IN (SELECT d.objid FROM pg_depend d
+     WHERE d.classid = '${catalog}'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid)`;
+
 /**
  * One fact a row. Triggers, rules and policies carry their row's xmin: it changes with every ALTER or CREATE OR
  * REPLACE, so DISABLE followed by ENABLE shows although the state is the same again; renaming the table or freezing
@@ -68,7 +72,21 @@ const FACTS = /*sql*/ `
   UNION ALL
   SELECT format('leaf %I.%I %s', n.nspname, c.relname, pg_get_expr(c.relpartbound, c.oid))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)) AND c.oid <> $1::oid`;
+   WHERE c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)) AND c.oid <> $1::oid
+  UNION ALL
+  SELECT format('definition of %s %s', c.oid::regclass, md5(concat(pg_get_viewdef(c.oid), c.reloptions)))
+    FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+   WHERE r.rulename = '_RETURN' AND ${reads("pg_rewrite", "r.oid")}
+  UNION ALL
+  SELECT format('definition of %s %s', p.oid::regprocedure, md5(pg_get_functiondef(p.oid)))
+    FROM pg_proc p WHERE p.prokind IN ('f', 'p') AND ${reads("pg_proc", "p.oid")}
+  UNION ALL
+  SELECT format('definition of policy %I on %s %s', p.polname, p.polrelid::regclass,
+           md5(concat(pg_get_expr(p.polqual, p.polrelid), '/', pg_get_expr(p.polwithcheck, p.polrelid))))
+    FROM pg_policy p WHERE p.polrelid <> $1::oid AND ${reads("pg_policy", "p.oid")}
+  UNION ALL
+  SELECT format('publication %I via root %s %s', p.pubname, p.pubviaroot, to_jsonb(r) - 'oid' - 'prpubid' - 'prrelid' - 'prqual')
+    FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = $1::oid`;
 
 /**
  * What hangs on the table but is not written on it. Left out: kinds FACTS lists, and defaults elsewhere that use the

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { badInput } from "../errors.js";
 import type { Session } from "../pg/session.js";
+import { readAttached } from "./attached.js";
 import { readColumns } from "./columns.js";
 import { readDependents } from "./dependents.js";
 import { readColumnGrants, readDefaultGrantees, readRelationGrants } from "./grants.js";
@@ -128,6 +129,7 @@ async function readRelation(session: Session, oid: string): Promise<TableInfo> {
     defaultGrantees: await readDefaultGrantees(session, oid),
     defaultSequenceGrantees: await readDefaultGrantees(session, oid, "sequences"),
     dependents: await readDependents(session, oid, info.serverVersion),
+    attached: await readAttached(session, oid, info.serverVersion),
     rights: await readRights(session, oid),
   };
 }

@@ -12,12 +12,14 @@ const rightsInfo = z.object({
   createInDatabase: z.boolean(),
   partwaySchema: z.enum(["absent", "usable", "foreign"]),
   selectTable: z.boolean(),
+  bypassRowSecurity: z.boolean(),
 });
 
 /** 'USAGE' is what ALTER TABLE asks for (has_privs_of_role): membership with inheritance, not SET ROLE alone. */
 const RIGHTS = /*sql*/ `
   SELECT current_user::text AS role,
          r.rolsuper AS superuser,
+         r.rolbypassrls AS "bypassRowSecurity",
          pg_has_role(current_user, c.relowner, 'USAGE') AS "ownsTable",
          has_schema_privilege(c.relnamespace, 'CREATE') AND has_schema_privilege(c.relnamespace, 'USAGE')
            AS "createInSchema",

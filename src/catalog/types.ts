@@ -133,6 +133,100 @@ export interface DependentInfo {
   detail: string;
 }
 
+export interface ForeignKeyInfo {
+  name: string;
+  /** pg_get_constraintdef without NOT VALID. */
+  definition: string;
+  validated: boolean;
+  /** The referenced table, qualified and quoted. */
+  parent: string;
+  /** False: only leaves have it, each its own, until it is attached to the root. */
+  onRoot: boolean;
+  /** Leaves that have it on their own, qualified and quoted. */
+  leaves: string[];
+  comment: string | null;
+}
+
+export interface IncomingKeyInfo {
+  name: string;
+  /** The referencing table, qualified and quoted, and its relkind. */
+  child: string;
+  childKind: string;
+  /** True for a foreign key from the table to itself. */
+  self: boolean;
+  definition: string;
+  validated: boolean;
+  /** The referenced columns, in order. */
+  columns: string[];
+  comment: string | null;
+}
+
+export interface TriggerInfo {
+  name: string;
+  /** pg_get_triggerdef with `<table>` for the table. */
+  definition: string;
+  /** pg_trigger.tgenabled. */
+  enabled: "O" | "D" | "R" | "A";
+  row: boolean;
+  before: boolean;
+  /** Has a transition table (REFERENCING). */
+  transition: boolean;
+  comment: string | null;
+}
+
+export interface PolicyInfo {
+  name: string;
+  /** The table it stands on, qualified and quoted. */
+  table: string;
+  /** False: it stands on another table and reads this one. */
+  own: boolean;
+  permissive: boolean;
+  command: "ALL" | "SELECT" | "INSERT" | "UPDATE" | "DELETE";
+  /** Quoted; PUBLIC for everybody. */
+  roles: string[];
+  using: string | null;
+  check: string | null;
+  comment: string | null;
+}
+
+/** A view or a function with a parsed body: its name as SQL writes it, and its definition. */
+export interface ReaderInfo {
+  name: string;
+  definition: string;
+  /** It rests on the table's primary key (GROUP BY id with other columns selected). */
+  groupsByKey: boolean;
+}
+
+export interface PublicationInfo {
+  name: string;
+  viaRoot: boolean;
+  /** null: all columns. */
+  columns: string[] | null;
+  where: string | null;
+}
+
+export interface StatisticsInfo {
+  schema: string;
+  name: string;
+  /** ` (ndistinct) ON a, b`. */
+  tail: string;
+  target: number | null;
+  comment: string | null;
+}
+
+/** What stands on the table or reads it and has to go over to the new one. */
+export interface Attached {
+  foreignKeys: ForeignKeyInfo[];
+  incomingKeys: IncomingKeyInfo[];
+  triggers: TriggerInfo[];
+  policies: PolicyInfo[];
+  /** `options`: reloptions, null for none. */
+  views: (ReaderInfo & { options: string[] | null })[];
+  functions: ReaderInfo[];
+  publications: PublicationInfo[];
+  statistics: StatisticsInfo[];
+}
+
 /** What the connected role may do, read before anything is made. */
 export interface RightsInfo {
   role: string;
@@ -147,6 +241,8 @@ export interface RightsInfo {
   partwaySchema: "absent" | "usable" | "foreign";
   /** May the role SELECT the source? */
   selectTable: boolean;
+  /** BYPASSRLS; a superuser bypasses row security anyway. */
+  bypassRowSecurity?: boolean;
 }
 
 export interface TableInfo {
@@ -185,6 +281,8 @@ export interface TableInfo {
   ofType: string | null;
   comment: string | null;
   dependents: DependentInfo[];
+  /** Left out by plans made before Partway carried such things: then there are none. */
+  attached?: Attached;
   /** pg_class.reltuples; -1 when never analysed. */
   estimatedRows: number;
   blocks: number;

@@ -32,6 +32,10 @@ export function withScheme(command: Command): Command {
     )
     .option("--keep <duration>", "retention window: how long rollback is promised (default 24h)")
     .option("--key <index>", "unique index that identifies a row (default: the primary key)")
+    .option(
+      "--incoming-fk <choice>",
+      "foreign keys of other tables that point here: refuse (default), drop, or repoint where the columns stay unique",
+    )
     .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
 }
 

@@ -18,6 +18,7 @@ export interface RawOptions {
   leaf?: string | undefined;
   keep?: string | undefined;
   key?: string | undefined;
+  incomingFk?: string | undefined;
 }
 
 export interface RawSettings {
@@ -67,6 +68,7 @@ export function parseRequest(table: string, options: RawOptions): MigrationReque
     ahead: parseAhead(options.ahead, scheme),
     leafTemplate,
     keepSeconds: parseDuration(options.keep ?? KEEP, "--keep"),
+    ...(options.incomingFk === undefined ? {} : { incomingFk: parseIncoming(options.incomingFk) }),
     keyIndex: options.key === undefined ? null : unquote(options.key),
   };
 }
@@ -130,6 +132,15 @@ function parseStep(text: string): string {
       "For example --step 1000000 or --step 1_000_000.",
     );
   return BigInt(digits).toString();
+}
+
+const INCOMING = ["refuse", "drop", "repoint"] as const;
+
+function parseIncoming(text: string): (typeof INCOMING)[number] {
+  const choice = INCOMING.find((name) => name === text.trim().toLowerCase());
+  if (choice === undefined)
+    throw badInput(`--incoming-fk: "${text}" is no choice`, `Choose one of ${INCOMING.join(", ")}.`);
+  return choice;
 }
 
 /** One line of CSV: `a,b,"c,d"`. */

@@ -18,6 +18,7 @@ const requestShape = {
   leaf: z.string().optional(),
   keep: z.string().optional(),
   key: z.string().optional(),
+  incomingFk: z.enum(["refuse", "drop", "repoint"]).optional(),
 };
 
 const settingsShape = {

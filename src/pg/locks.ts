@@ -25,13 +25,18 @@ export interface LockTry {
   blockers: Blocker[];
 }
 
+/** A view is locked by an ALTER that changes nothing: LOCK TABLE would lock what the view reads as well. */
+export type StrongLock =
+  | { table: string; mode: "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE" }
+  | { alter: string };
+
 export interface LockRequest {
   purpose: string;
   migration: string;
   /** Quoted table names that get SHARE UPDATE EXCLUSIVE first. */
   calm: string[];
   /** Strong locks, in order: the lagging side first, the live side last. */
-  strong: { table: string; mode: "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE" }[];
+  strong: StrongLock[];
   timeoutMs: number;
   timeoutMaxMs: number;
   tries: number;
@@ -123,7 +128,7 @@ export async function acquireLocks(
     });
     const asked = performance.now();
     try {
-      for (const lock of locks) await session.query(`LOCK TABLE ${lock} MODE`);
+      for (const lock of locks) await session.query(lock);
       await setLocal(session, "statement_timeout", 0);
       return true;
     } catch (error) {
@@ -138,14 +143,14 @@ export async function acquireLocks(
 
   // Waiting for SHARE UPDATE EXCLUSIVE holds nobody up, so a VACUUM that does not yield is waited for and shown.
   let attempt = 1;
-  const calm = request.calm.map((table) => `${table} IN SHARE UPDATE EXCLUSIVE`);
+  const calm = request.calm.map((table) => `LOCK TABLE ${table} IN SHARE UPDATE EXCLUSIVE MODE`);
   const calmMs = deadlockMs + 2000;
   for (; calm.length > 0 && !(await once(calm, calmMs, 0)); attempt++) {
     failed(attempt, calmMs);
     if (attempt >= request.tries) throw giveUp(attempt);
   }
   const last = attempt + request.tries - 1;
-  const strong = request.strong.map(({ table, mode }) => `${table} IN ${mode}`);
+  const strong = request.strong.map(lockSql);
   let { timeoutMs } = request;
   for (; attempt <= last; attempt++) {
     if (await once(strong, timeoutMs, timeoutMs)) {
@@ -160,6 +165,10 @@ export async function acquireLocks(
     if (attempt < last) await sleep(timeoutMs * (0.5 + Math.random()), undefined, { signal: request.signal });
   }
   throw giveUp(last);
+}
+
+function lockSql(lock: StrongLock): string {
+  return "alter" in lock ? lock.alter : `LOCK TABLE ${lock.table} IN ${lock.mode} MODE`;
 }
 
 /** Somebody was in the way: the try has failed, not the run. */

@@ -3,6 +3,7 @@ export const SQLSTATE = {
   lockNotAvailable: "55P03",
   queryCanceled: "57014",
   uniqueViolation: "23505",
+  foreignKeyViolation: "23503",
   notNullViolation: "23502",
   checkViolation: "23514",
   serializationFailure: "40001",

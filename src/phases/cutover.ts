@@ -5,9 +5,12 @@
  */
 
 import { PartwayError } from "../errors.js";
+import { qualified } from "../pg/quote.js";
 import type { Param, Session } from "../pg/session.js";
+import { type Carry, carry, NOTHING } from "../plan/carry.js";
 import type { Fingerprint, Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
+import { carriedNow, finishCarried } from "../sync/carried.js";
 import { catchUp } from "../sync/catchup.js";
 import {
   assertCaptured,
@@ -37,6 +40,7 @@ UPDATE partway.migration SET phase = 'retain', cutover_at = clock_timestamp(), f
 
 function sql(plan: Plan): Statement[] {
   const { live, lagging } = sidesOf(plan, "forward");
+  const { tables, views } = carried(plan);
   return [
     { sql: `LOCK TABLE ${lagging} IN SHARE UPDATE EXCLUSIVE MODE` },
     {
@@ -47,11 +51,22 @@ function sql(plan: Plan): Statement[] {
       sql: `LOCK TABLE ${lagging} IN ACCESS EXCLUSIVE MODE`,
       note: "with lock_timeout and statement_timeout, retried",
     },
+    ...views.map((text) => ({ sql: text, note: "locks the view, and changes nothing" })),
+    ...tables.map((name) => ({
+      sql: `LOCK TABLE ${name} IN ACCESS EXCLUSIVE MODE`,
+      note: "altered beside the two",
+    })),
     { sql: `LOCK TABLE ${live} IN ACCESS EXCLUSIVE MODE`, note: "the live side last; then the last drain" },
     { sql: renameSql(plan, "forward") },
     ...(plan.sequences.length === 0 ? [] : [{ sql: sequenceSql(plan, "forward") }]),
+    ...carried(plan).inside,
     { sql: SQL.commit.trim(), note: "the retention window begins, by the database's clock" },
   ];
+}
+
+function carried(plan: Plan): Carry {
+  const leaves = plan.leaves.map((leaf) => qualified(plan.names.schema, leaf.name));
+  return carry(plan, "forward", { live: plan.source.attached ?? NOTHING, lagging: NOTHING, leaves });
 }
 
 async function run(context: PhaseContext): Promise<void> {
@@ -93,6 +108,7 @@ async function run(context: PhaseContext): Promise<void> {
           if (validated !== null) assertShadowWhole(validated, now.live);
           params[2] = JSON.stringify(now);
         },
+        carry: () => carriedNow(session, plan, "forward", shadowOid),
         check,
         commit: { sql: SQL.commit, params },
       });
@@ -115,7 +131,7 @@ async function run(context: PhaseContext): Promise<void> {
       throw error;
     });
   }
-  await afterwards(context);
+  await afterwards(context, shadowOid);
 }
 
 /** What no trigger or no apply saw: the swap is rolled back, and a resume validates again. */
@@ -132,7 +148,7 @@ async function validateAgain(context: PhaseContext, session: Session, what: stri
 }
 
 /** New transactions look at what the swap promised: nobody writes to the old table, sequences are beyond the keys. */
-async function afterwards(context: PhaseContext): Promise<void> {
+async function afterwards(context: PhaseContext, shadowOid: string): Promise<void> {
   const { plan } = context;
   const session = await context.open();
   const late = await backlog(session, sidesOf(plan, "forward").log);
@@ -146,6 +162,7 @@ async function afterwards(context: PhaseContext): Promise<void> {
         : `sequence ${sequence} lagged behind the largest key and was moved to ${to}`;
     context.emit({ event: "log", level: "warn", message });
   }
+  await finishCarried(context, session, "forward", shadowOid);
 }
 
 /** After cutover the way back is `partway rollback`; before it there is nothing to undo. */

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { PartwayError } from "../errors.js";
 import { ident, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
+import { statisticsDdl } from "../plan/carry.js";
 import { leafIndexName } from "../plan/names.js";
 import type { IndexPlan, Plan, Statement } from "../plan/types.js";
 import { captureStands, leafTriggerDdl, logDdl, triggerDdl } from "../sync/capture.js";
@@ -65,6 +66,7 @@ function sql(plan: Plan): Statement[] {
         { sql: attachSql(plan, index, name), note: "once for each leaf" },
       ];
     }),
+    ...settledDdl(plan, shadow, first === undefined ? [] : [{ name: leafName, table: leaf }]),
     { sql: `VACUUM (FREEZE, ANALYZE) ${leaf}`, note: "leaves; then ANALYZE of the parent" },
     ...logDdl(plan, "reverse"),
     ...triggerDdl(plan, "reverse", shadow),
@@ -196,15 +198,43 @@ function commentsSql(plan: Plan, index: IndexPlan): string[] {
   ];
 }
 
+/** Extended statistics and a replica identity by index: what needs rows or indexes to be there. */
+function settledDdl(
+  plan: Plan,
+  shadow: string,
+  leaves: readonly Pick<LeafRow, "name" | "table">[],
+): Statement[] {
+  const identity = plan.indexes.find((index) => index.isReplicaIdentity === true);
+  const by = (table: string, name: string) => ({
+    sql: `ALTER TABLE ${table} REPLICA IDENTITY USING INDEX ${ident(name)}`,
+  });
+  return [
+    ...statisticsDdl(plan, shadow, null),
+    ...leaves.flatMap((leaf) => statisticsDdl(plan, leaf.table, leaf)),
+    ...(identity === undefined
+      ? []
+      : [
+          by(shadow, identity.shadowName),
+          ...leaves.map((leaf) => by(leaf.table, leafIndexName(leaf, identity))),
+        ]),
+  ];
+}
+
 /** Closed leaves are frozen now, so that the application's first hour is not slow; every leaf gets statistics. */
 async function statistics(context: PhaseContext, sessions: Session[], leaves: LeafRow[]): Promise<void> {
   const { plan, lease } = context;
+  const [session] = sessions;
+  if (session === undefined) return;
+  const shadow = qualified(plan.names.schema, plan.names.shadow);
+  await lease.tx(session, async () => {
+    for (const { sql: text } of settledDdl(plan, shadow, leaves)) await session.query(text);
+  });
   await runPool(sessions, leaves, context.gate, async (worker, leaf) => {
     // VACUUM cannot run in the transaction that checks the epoch; a process taken over sends no more than one.
     await lease.tx(worker, () => Promise.resolve());
     await worker.query(`VACUUM (FREEZE, ANALYZE) ${leaf.table}`);
   });
-  await sessions[0]?.query(`ANALYZE ${qualified(plan.names.schema, plan.names.shadow)}`);
+  await session.query(`ANALYZE ${shadow}`);
 }
 
 async function installReverseCapture(

@@ -6,6 +6,7 @@ import type { Session } from "../pg/session.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { applySql } from "../sync/apply.js";
 import { leafTriggerDdl } from "../sync/capture.js";
+import { finishCarried } from "../sync/carried.js";
 import { rest } from "../sync/drain.js";
 import { filenodeOf } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
@@ -93,6 +94,8 @@ export async function beginWindow(context: PhaseContext): Promise<void> {
   const stored = await mustReadStored(session, context.plan.id);
   if (stored.fingerprintJson === null && stored.shadowOid !== null)
     await rememberDefinitions(context, session, stored.shadowOid);
+  // A machine that was lost right after cutover may have left foreign keys that are not validated yet.
+  if (stored.shadowOid !== null) await finishCarried(context, session, "forward", stored.shadowOid);
 }
 
 /** Tells deadline and verdict; gives the seconds left by the database's clock. */

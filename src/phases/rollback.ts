@@ -2,9 +2,11 @@
 import { messageOf, PartwayError } from "../errors.js";
 import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
+import { carry, NOTHING } from "../plan/carry.js";
 import { freeName } from "../plan/names.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
+import { carriedNow, finishCarried } from "../sync/carried.js";
 import { leavesOf } from "../sync/leaves.js";
 import { sidesOf } from "../sync/pairs.js";
 import { removeForwardCapture, removeReverseCapture, removeStore } from "../sync/remove.js";
@@ -25,6 +27,7 @@ function sql(plan: Plan): Statement[] {
     { sql: `LOCK TABLE ${live} IN ACCESS EXCLUSIVE MODE`, note: "then the last reverse drain" },
     { sql: renameSql(plan, "reverse") },
     ...(plan.sequences.length === 0 ? [] : [{ sql: sequenceSql(plan, "reverse") }]),
+    ...carry(plan, "reverse", { live: plan.source.attached ?? NOTHING, lagging: NOTHING, leaves: [] }).inside,
   ];
 }
 
@@ -58,6 +61,7 @@ async function swapBack(
       direction: "reverse",
       oids: [plan.source.oid, shadowOid],
       drain: () => catchUpReverse(session, context),
+      carry: () => carriedNow(session, plan, "reverse", shadowOid),
       check: async () => {
         await assertSafe(session, plan, stored);
         return goneIndexes(session, plan, shadowOid);
@@ -104,6 +108,7 @@ async function afterwards(context: PhaseContext, session: Session, shadowOid: st
     context.emit({ event: "log", level: "error", message });
   }
   await assertSequencesAhead(session, plan);
+  await finishCarried(context, session, "reverse", plan.source.oid);
   await removeForwardCapture(context, session);
   await removeReverseCapture(context, session);
   await freeNames(context, session, shadowOid);

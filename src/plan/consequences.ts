@@ -23,6 +23,9 @@ export function consequencesOf(facts: Facts): Consequence[] {
     ...concurrently(facts),
     ...clusterMark(facts),
     ...grantors(facts),
+    ...incoming(facts),
+    ...movingRows(facts),
+    ...published(facts),
   ];
 }
 
@@ -132,6 +135,37 @@ function clusterMark({ table }: Facts): Consequence[] {
       advice: "CLUSTER a leaf by naming the leaf and its index.",
     },
   ];
+}
+
+function incoming({ table, request }: Facts): Consequence[] {
+  if (request.incomingFk !== "drop") return [];
+  return (table.attached?.incomingKeys ?? []).map((key) => ({
+    code: "incoming-foreign-key-dropped",
+    what: `Foreign key ${key.name} of ${key.child} is dropped at cutover: nothing checks any more that its rows have their row here.`,
+    advice:
+      "Let the application check it. A rollback brings the constraint back, NOT VALID if rows break it by then.",
+  }));
+}
+
+function movingRows({ table, column }: Facts): Consequence[] {
+  const rows = (table.attached?.triggers ?? []).filter((trigger) => trigger.row && trigger.enabled !== "D");
+  if (rows.length === 0) return [];
+  return [
+    {
+      code: "row-triggers-when-a-row-moves",
+      what: `An UPDATE that changes ${column.name} so that the row moves to another leaf fires the triggers of DELETE and INSERT, not AFTER UPDATE (${rows.map((trigger) => trigger.name).join(", ")}); a BEFORE trigger that itself moves a row to another leaf is refused (0A000).`,
+      advice: `Look at the triggers' functions if the application ever changes ${column.name}.`,
+    },
+  ];
+}
+
+function published({ table, column }: Facts): Consequence[] {
+  return (table.attached?.publications ?? []).map((publication) => ({
+    code: "published-through-the-root",
+    what: `Publication ${publication.name} sends the new table's changes under the table's own name; the key that goes with UPDATE and DELETE holds ${column.name} as well.`,
+    advice:
+      "A subscriber goes on as it is. TRUNCATE of a single leaf is not sent (it is no TRUNCATE of the table).",
+  }));
 }
 
 function grantors({ table }: Facts): Consequence[] {

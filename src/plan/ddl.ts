@@ -4,6 +4,7 @@
  */
 import type { ColumnInfo, GrantInfo } from "../catalog/types.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
+import { replicaIdentityDdl } from "./carry.js";
 import { optionList } from "./indexes.js";
 import type { Leaf, LeafBounds, Plan, Statement } from "./types.js";
 
@@ -13,12 +14,15 @@ type Facts = Pick<Plan, "source" | "names" | "request" | "key" | "partitionBy" |
 export function shadowDdl(plan: Facts): Statement[] {
   return [
     createParent(plan),
+    ...withoutInvalidChecks(plan),
     ...notNull(plan),
     ...ownership(plan, shadowOf(plan)),
     ...identityColumns(plan),
     ...columnSettings(plan.source.columns, shadowOf(plan), true),
     ...grants(plan),
     ...comments(plan),
+    ...rowSecurity(plan),
+    ...replicaIdentityDdl(plan.source.replicaIdentity, shadowOf(plan)),
     ...plan.leaves.flatMap((leaf) => leafDdl(plan, leaf)),
   ];
 }
@@ -38,6 +42,7 @@ export function leafDdl(plan: Facts, leaf: Leaf): Statement[] {
   return [
     { sql: options.length === 0 ? create : `${create} WITH (${options.join(", ")})` },
     ...columnSettings(source.columns, table, false),
+    ...replicaIdentityDdl(source.replicaIdentity, table),
     ...ownership(plan, table),
     ...revokeDefaults(`TABLE ${table}`, source.defaultGrantees, source.owner),
   ];
@@ -67,6 +72,26 @@ function createParent(plan: Facts): Statement {
     sql: `CREATE TABLE ${shadowOf(plan)} (${like}) PARTITION BY ${method} (${identList(partitionBy.map((c) => c.name))})${tablespace}`,
     note: "columns, types, defaults, checks and column comments of the source; no index, no foreign key, no trigger",
   };
+}
+
+/** LIKE takes a NOT VALID check for valid, and rows that break it could not be copied: it comes with the name. */
+function withoutInvalidChecks(plan: Facts): Statement[] {
+  return plan.source.checks
+    .filter((check) => !check.validated && !check.definition.endsWith(" NOT ENFORCED"))
+    .map((check) => ({
+      sql: `ALTER TABLE ${shadowOf(plan)} DROP CONSTRAINT ${ident(check.name)}`,
+      note: "NOT VALID: comes back at cutover",
+    }));
+}
+
+/** The policies come with the name; until then nobody but the owner may read the shadow. */
+function rowSecurity(plan: Facts): Statement[] {
+  const { source } = plan;
+  const alter = `ALTER TABLE ${shadowOf(plan)}`;
+  return [
+    ...(source.rowSecurity ? [{ sql: `${alter} ENABLE ROW LEVEL SECURITY` }] : []),
+    ...(source.forceRowSecurity ? [{ sql: `${alter} FORCE ROW LEVEL SECURITY` }] : []),
+  ];
 }
 
 function notNull(plan: Facts): Statement[] {

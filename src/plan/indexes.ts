@@ -1,6 +1,6 @@
 /** What becomes of each index of the source: the key is extended by the partition column, the others are carried. */
 import type { IndexInfo, TableInfo } from "../catalog/types.js";
-import { identList, literal } from "../pg/quote.js";
+import { ident, identList, literal } from "../pg/quote.js";
 import { leafIndexName } from "./names.js";
 import type { ColumnRef, IndexPlan, Leaf } from "./types.js";
 
@@ -45,6 +45,7 @@ export function planIndexes(
       build: isPair || index.primary ? extended(index, partition) : carried(index),
       leafSuffix: suffixFor(table, index, leaves, taken),
       comment: index.comment,
+      ...(index.replicaIdentity === true ? { isReplicaIdentity: true as const } : {}),
       ...(index.constraint?.comment === undefined ? {} : { constraintComment: index.constraint.comment }),
     };
   });
@@ -65,7 +66,7 @@ function extended(index: IndexInfo, partition: readonly string[]): IndexPlan["bu
 function carried(index: IndexInfo): IndexPlan["build"] {
   const columns = index.columns.filter((name) => name !== null);
   return index.constraint === null
-    ? { kind: "index", tail: index.tail }
+    ? { kind: "index", tail: `${index.tail}${space(index, " TABLESPACE")}` }
     : build(index, columns, index.include);
 }
 
@@ -73,11 +74,23 @@ function build(index: IndexInfo, columns: string[], include: string[]): IndexPla
   const included = include.length === 0 ? "" : ` INCLUDE (${identList(include)})`;
   const nulls = index.nullsNotDistinct ? " NULLS NOT DISTINCT" : "";
   const options = storage(index.options);
+  const using = space(index, " USING INDEX TABLESPACE");
   if (index.primary)
-    return { kind: "constraint", definition: `PRIMARY KEY (${identList(columns)})${included}${options}` };
+    return {
+      kind: "constraint",
+      definition: `PRIMARY KEY (${identList(columns)})${included}${options}${using}`,
+    };
   if (index.constraint !== null)
-    return { kind: "constraint", definition: `UNIQUE${nulls} (${identList(columns)})${included}${options}` };
-  return { kind: "index", tail: ` USING btree (${identList(columns)})${included}${nulls}${options}` };
+    return {
+      kind: "constraint",
+      definition: `UNIQUE${nulls} (${identList(columns)})${included}${options}${using}`,
+    };
+  const tail = ` USING btree (${identList(columns)})${included}${nulls}${options}${space(index, " TABLESPACE")}`;
+  return { kind: "index", tail };
+}
+
+function space(index: IndexInfo, words: string): string {
+  return index.tablespace === null ? "" : `${words} ${ident(index.tablespace)}`;
 }
 
 /** ` WITH ("fillfactor"='70')` of `["fillfactor=70"]`; empty for none. */

@@ -20,6 +20,8 @@ export interface MigrationRequest {
   leafTemplate: string;
   /** Retention window, seconds. */
   keepSeconds: number;
+  /** Foreign keys of other tables that point here; left out: refuse. */
+  incomingFk?: "refuse" | "drop" | "repoint";
   /** Name of the index to use as key; null: the primary key, else the first UNIQUE NOT NULL index. */
   keyIndex: string | null;
 }
@@ -52,6 +54,8 @@ export interface IndexPlan {
   /** Name of the source's index after cutover. */
   retiredName: string;
   unique: boolean;
+  /** The one that REPLICA IDENTITY USING INDEX names. */
+  isReplicaIdentity?: true;
   /** Is this the index that enforces the pair? (key columns + partition column) */
   isPair: boolean;
   /**

@@ -4,6 +4,7 @@ import { messageOf, PartwayError } from "../errors.js";
 import { acquireLocks, cancelledOutside, deadlockTimeoutMs, setLocal } from "../pg/locks.js";
 import type { Param, Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
+import type { Carry } from "../plan/carry.js";
 import { APPLY_SETTINGS, APPLY_SETTINGS_OFF, applyInside, applySql, TruncateSeen } from "./apply.js";
 import { type LockContext, lockRequest } from "./lock.js";
 import { type Direction, markSql, sidesOf } from "./pairs.js";
@@ -28,6 +29,8 @@ export interface Swap {
   oids: string[];
   /** Drains until the log is short, on the session that will hold the locks, so its statements are prepared. */
   drain(): Promise<unknown>;
+  /** What goes over with the name; asked before the lock, and by a rollback inside it once more. */
+  carry(): Promise<Carry>;
   /** Looks for drift inside the lock; gives the indexes that are no longer there to be renamed. */
   check(): Promise<ReadonlySet<string>>;
   /** The row that records the swap, in the same transaction. */
@@ -98,11 +101,14 @@ async function swapOnce(
 ): Promise<{ tries: number; waitedMs: number; heldMs: number; drainedKeys: number }> {
   const { plan, settings } = context;
   const sides = sidesOf(plan, swap.direction);
+  const carried = await swap.carry();
   const locked: Parameters<typeof lockRequest>[1] = {
     purpose: swap.direction === "forward" ? "cutover" : "rollback",
     calm: [sides.lagging, sides.live],
     strong: [
       { table: sides.lagging, mode: "ACCESS EXCLUSIVE" },
+      ...carried.views.map((alter) => ({ alter })),
+      ...carried.tables.map((table) => ({ table, mode: "ACCESS EXCLUSIVE" as const })),
       { table: sides.live, mode: "ACCESS EXCLUSIVE" },
     ],
   };
@@ -134,11 +140,15 @@ async function swapOnce(
     await budget();
     const gone = await swap.check();
     await budget();
+    // A cutover's drift check has said that nothing changed; a rollback takes the new table as it is.
+    if (swap.direction === "reverse" && JSON.stringify(await swap.carry()) !== JSON.stringify(carried))
+      throw new RolledBack("a view, trigger or foreign key was changed while the lock was sought");
     const sequences = sequenceSql(plan, swap.direction);
-    await session.query(`${renameSql(plan, swap.direction, gone)}\n${sequences}`);
+    const carry = carried.inside.map((statement) => `${statement.sql};`).join("\n");
+    await session.query(`${renameSql(plan, swap.direction, gone)}\n${sequences}\n${carry}`);
     await session.query(swap.commit.sql, swap.commit.params);
-    const inside = performance.now() - heldFrom;
-    if (inside > settings.holdBudgetMs) throw exceeded(settings.holdBudgetMs, inside);
+    const held = performance.now() - heldFrom;
+    if (held > settings.holdBudgetMs) throw exceeded(settings.holdBudgetMs, held);
     await session.commit();
     return { tries, waitedMs, heldMs: performance.now() - heldFrom, drainedKeys };
   } catch (error) {

@@ -63,7 +63,7 @@ export async function definitionReasons(
     const now = await windowFingerprints(session, plan, shadowOid);
     reasons.push(...forbidding(before.live, now.live, "the new table"));
     reasons.push(...forbidding(before.retired, now.retired, "the retired table"));
-    reasons.push(...stricter(before, now, retired), ...leftBehind(before.live, now.live));
+    reasons.push(...stricter(before, now, retired), ...leftBehind(before.live, now.live, plan));
     reasons.push(...rightsApart(before, now, plan));
   }
   const written = await writtenByName(session, plan);
@@ -165,10 +165,15 @@ function stricter(before: Window, now: Window, retired: string): string[] {
     );
 }
 
-/** What was made since cutover and would go with the new table, or go on reading it, in silence. */
-function leftBehind(before: Fingerprint, now: Fingerprint): string[] {
+/**
+ * What was made since cutover and would go with the new table, or go on reading it, in silence. Views, functions,
+ * triggers and policies are taken back with the name; what stood at the plan already is no news.
+ */
+function leftBehind(before: Fingerprint, now: Fingerprint, plan: Plan): string[] {
+  const plain = (line: string) => line.replace(/ NOT VALID$/, "");
+  const known = new Set(plan.fingerprint.lines.map((line) => `+ ${plain(line)}`));
   return diffFingerprints(before, now)
-    .filter((line) => /^\+ (incoming-foreign-key|view|materialized-view) /.test(line))
+    .filter((line) => /^\+ (incoming-foreign-key|materialized-view) /.test(line) && !known.has(plain(line)))
     .map((line) => `what was made since cutover would stay with the new table (${line})`);
 }
 

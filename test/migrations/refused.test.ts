@@ -67,7 +67,8 @@ function statements(remedy: string): string[] {
 }
 
 describe("a migration that begins would lose it", () => {
-  test.each(CASES)("$name", async (given) => {
+  const version = Number(inject("server").version) * 10_000;
+  test.each(CASES.filter((given) => version < (given.before ?? Number.MAX_VALUE)))("$name", async (given) => {
     const on = given.superuser === true ? admin : session;
     for (const sql of given.setup) await on.query(sql);
     const [table = "t"] = await lines(
@@ -152,12 +153,10 @@ test.skipIf(inject("server").version !== "18")(
 test("everything at once is named at once", async () => {
   await session.query("CREATE TABLE public.users (id int PRIMARY KEY)");
   await session.query(T);
-  await session.query(
-    "ALTER TABLE public.t ADD CONSTRAINT fk FOREIGN KEY (n) REFERENCES public.users, REPLICA IDENTITY FULL",
-  );
-  await session.query("CREATE VIEW public.v AS SELECT id FROM public.t");
+  await session.query("CREATE TABLE public.child (t bigint REFERENCES public.t)");
+  await session.query("CREATE VIEW public.v AS SELECT id, n FROM public.t GROUP BY id");
   await session.query("CREATE UNIQUE INDEX u ON public.t (n)");
   const error = await failure(run({ table: "t", url: db.ownerUrl, ...MONTHS, state, backup: false }));
-  for (const code of ["outgoing-foreign-key", "replica-identity", "view", "unique-without-partition-key"])
+  for (const code of ["incoming-foreign-key", "view-groups-by-key", "unique-without-partition-key"])
     expect(error.message).toContain(code);
 });

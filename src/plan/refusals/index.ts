@@ -5,11 +5,9 @@ import { checks } from "./checks.js";
 import { columnType } from "./column-type.js";
 import { deferrableKeys } from "./deferrable-keys.js";
 import { exclusionConstraints } from "./exclusion-constraints.js";
-import { extendedStatistics } from "./extended-statistics.js";
 import { extensionMembership } from "./extension-membership.js";
 import { extensionTypes } from "./extension-types.js";
 import { foreignKeys } from "./foreign-keys.js";
-import { functions } from "./functions.js";
 import { generatedColumn } from "./generated-column.js";
 import { hourOnDate } from "./hour-on-date.js";
 import { incomingForeignKeys } from "./incoming-foreign-keys.js";
@@ -28,7 +26,6 @@ import { ownTable } from "./own-table.js";
 import { ownerRights } from "./owner-rights.js";
 import { permanent } from "./permanent.js";
 import { publications } from "./publications.js";
-import { replicaIdentity } from "./replica-identity.js";
 import { reservedNames } from "./reserved-names.js";
 import { rights } from "./rights.js";
 import { rowSecurity } from "./row-security.js";
@@ -72,11 +69,8 @@ const CHECKS: readonly Check[] = [
   rules,
   rowSecurity,
   views,
-  functions,
   publications,
-  replicaIdentity,
   reservedNames,
-  extendedStatistics,
   securityLabels,
   otherDependents,
 ];

@@ -145,7 +145,7 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "the hold budget is looked at before COMMIT",
     rule: "3.6",
-    edits: [[LOCKED_TS, "if (inside > settings.holdBudgetMs) throw", "if (false) throw"]],
+    edits: [[LOCKED_TS, "if (held > settings.holdBudgetMs) throw", "if (false) throw"]],
     red: [[CUTOVER_TEST, "many short statements would add up to more than the hold budget"]],
   },
   {
@@ -288,7 +288,7 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "leaves are in the fingerprint",
     rule: "3.9",
-    edits: [[PRINT_TS, "AND c.oid <> $1::oid`;", "AND false`;"]],
+    edits: [[PRINT_TS, "AND c.oid <> $1::oid\n", "AND false\n"]],
     red: [[PRINT_TEST, "a leaf attached, detached or moved would go unnoticed during the retention window"]],
   },
 ];

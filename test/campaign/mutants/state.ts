@@ -13,6 +13,8 @@ const FILES_TEST = "test/state/journal-files.unit.test.ts";
 const PROCESSES_TEST = "test/state/journal-processes.unit.test.ts";
 const RESTORE_TEST = "test/backup/restore.test.ts";
 const KILL_TEST = "test/guards/kill-switch.unit.test.ts";
+const CARRY_TS = "src/plan/carry.ts";
+const ATTACHED_TEST = "test/migrations/attached.test.ts";
 const REFUSALS_TEST = "test/plan/refusals.unit.test.ts";
 const LOG_TEST = "test/log.unit.test.ts";
 
@@ -21,23 +23,40 @@ const DEFAULTS = "a role's or database's default would reach Partway's statement
 
 export const STATE: readonly Mutant[] = [
   {
-    guard: "no foreign key of the table is on the lagging side: tables that have one are refused",
+    guard: "no foreign key of the table is on the lagging side: the retired table's are dropped at cutover",
     rule: "3.7",
-    edits: [[REFUSALS_TS, "\n  foreignKeys,\n", "\n"]],
-    red: [[REFUSALS_TEST, `${REFUSED} … outgoing-foreign-key`]],
-    note: "Partway carries no foreign keys yet; the refusal is what keeps the rule.",
+    edits: [[CARRY_TS, "...live.foreignKeys.flatMap((key) => dropForeignKey(side, key)),", ""]],
+    red: [[ATTACHED_TEST, "a row without its parent would be taken"]],
   },
   {
-    guard: "no foreign key points at the lagging side: tables that are referenced are refused",
+    guard: "no foreign key points at the lagging side: what becomes of one is asked",
     rule: "3.7",
     edits: [[REFUSALS_TS, "\n  incomingForeignKeys,\n", "\n"]],
     red: [[REFUSALS_TEST, `${REFUSED} … incoming-foreign-key`]],
   },
   {
-    guard: "no trigger of the application fires on the lagging side: tables that have one are refused",
+    guard: "no foreign key points at the lagging side: it is dropped at cutover",
     rule: "3.7",
-    edits: [[REFUSALS_TS, "\n  triggers,\n", "\n"]],
-    red: [[REFUSALS_TEST, `${REFUSED} … DROP TRIGGER`]],
+    edits: [[CARRY_TS, "      ...incoming.drop,\n", ""]],
+    red: [[ATTACHED_TEST, "of other tables: dropped when the operator says so"]],
+  },
+  {
+    guard: "no trigger of the application fires on the lagging side: the retired table's are switched off",
+    rule: "3.7",
+    edits: [[CARRY_TS, "    ...away,\n", ""]],
+    red: [[ATTACHED_TEST, "a trigger would be gone, fire twice"]],
+  },
+  {
+    guard: "views read the table that has the name",
+    rule: "3.6",
+    edits: [[CARRY_TS, "      ...live.views.map(view),\n", ""]],
+    red: [[ATTACHED_TEST, "somebody would see rows that are not his"]],
+  },
+  {
+    guard: "a view that was changed since the plan is drift: its old definition would come back",
+    rule: "3.9",
+    edits: [["src/catalog/fingerprint.ts", "md5(concat(pg_get_viewdef(c.oid), c.reloptions))", "''"]],
+    red: [["test/catalog/fingerprint.test.ts", "a replaced view"]],
   },
   {
     guard: "no unique guard without the partition column: refused",
