@@ -8,6 +8,7 @@ import { readDependents } from "./dependents.js";
 import { readColumnGrants, readDefaultGrantees, readRelationGrants } from "./grants.js";
 import { readIndexes } from "./indexes.js";
 import { jsonRows } from "./json.js";
+import { readGrantFacts } from "./owners.js";
 import { resolveTable } from "./resolve.js";
 import { readRights } from "./rights.js";
 import { readSequences } from "./sequences.js";
@@ -131,5 +132,6 @@ async function readRelation(session: Session, oid: string): Promise<TableInfo> {
     dependents: await readDependents(session, oid, info.serverVersion),
     attached: await readAttached(session, oid, info.serverVersion),
     rights: await readRights(session, oid),
+    grantFacts: await readGrantFacts(session, oid),
   };
 }
