@@ -10,19 +10,23 @@ const FULL = process.env["PARTWAY_TEST_FULL"] === "1";
 const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: ["test/migrations/{values,indexes,rights,schemes,again}.test.ts"],
   pg18: [
-    "test/{backup,cli,demo,docs,faults,guards,review}/**",
+    "test/{backup,cli,demo,docs,faults,guards,review,systems}/**",
     "test/hostile/!(aside).test.ts",
     "test/writers/damage.test.ts",
     "test/migrations/{elsewhere,keys,names,refused,time}.test.ts",
   ],
 };
 
-const database = (name: "pg15" | "pg18") => ({
+/** `npm run test:matrix` alone: every version, and there what meets the server's own behaviour. */
+const MATRIX = process.env["PARTWAY_TEST_MATRIX"] === "1";
+const IN_MATRIX = "test/{catalog,clients,engine,migrations,phases,pg,plan,sync}/**/*.test.ts";
+
+const database = (name: `pg${"14" | "15" | "16" | "17" | "18"}`, include: string, left: string[] = []) => ({
   extends: true as const,
   test: {
     name,
-    include: ["test/**/*.test.{ts,tsx}"],
-    exclude: ["test/**/*.unit.test.{ts,tsx}", ...(FULL ? [] : LEFT[name])],
+    include: [include],
+    exclude: ["test/**/*.unit.test.{ts,tsx}", ...left],
     globalSetup: ["test/support/global-setup.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
@@ -38,8 +42,11 @@ export default defineConfig({
         extends: true,
         test: { name: "unit", include: ["test/**/*.unit.test.{ts,tsx}"], testTimeout: 20_000 },
       },
-      database("pg15"),
-      database("pg18"),
+      ...(MATRIX
+        ? (["pg14", "pg15", "pg16", "pg17", "pg18"] as const).map((name) => database(name, IN_MATRIX))
+        : (["pg15", "pg18"] as const).map((name) =>
+            database(name, "test/**/*.test.{ts,tsx}", FULL ? [] : LEFT[name]),
+          )),
     ],
   },
 });

@@ -18,7 +18,15 @@ export type { RunResult } from "./engine/engine.js";
 export type { Running } from "./engine/running.js";
 export { EXIT, type FaultKind, PartwayError } from "./errors.js";
 export { type GrantsOptions, grants, type RoleScript } from "./grants.js";
-export { type ListedMigration, list, type StatusReport, status, verify } from "./inspect.js";
+export {
+  type CatalogDiff,
+  diff,
+  type ListedMigration,
+  list,
+  type StatusReport,
+  status,
+  verify,
+} from "./inspect.js";
 export { type PlannedAll, type PlannedTable, planAll } from "./many/plan.js";
 export {
   type AllResult,

@@ -11,12 +11,16 @@ import { openJournal, pickMigration } from "./engine/state-dir.js";
 import { positionOf, readPlan } from "./engine/stored-plan.js";
 import { messageOf, PartwayError } from "./errors.js";
 import { steppingAside, waiterBehind } from "./pg/aside.js";
+import { qualified } from "./pg/quote.js";
 import { Session } from "./pg/session.js";
 import type { Target } from "./pg/target.js";
 import { different, findDifferences } from "./phases/validate.js";
+import type { Likeness, Stage } from "./plan/likeness.js";
 import type { Plan } from "./plan/types.js";
 import { backlog, TruncateSeen } from "./sync/apply.js";
 import { type Comparison, compareSides } from "./sync/compare.js";
+import { oidOf } from "./sync/leaves.js";
+import { compareCatalog } from "./sync/likeness.js";
 import { sidesOf } from "./sync/pairs.js";
 import { mustReadStored, readStored, type StoredMigration } from "./sync/store.js";
 import { nameHolder } from "./sync/swap.js";
@@ -199,6 +203,52 @@ export async function verify(
     if (comparison.equal) return comparison;
     const { named } = await findDifferences(plan, comparison, partitionedOid, open);
     throw different(plan, comparison, named);
+  });
+}
+
+export interface CatalogDiff extends Likeness {
+  id: string;
+  /** The table that was looked at, and what it is now. */
+  table: string;
+  stage: Stage;
+}
+
+/**
+ * Compares the catalog: the source as the plan found it with the shadow, with the new table after cutover, or with the
+ * old table again after a rollback. Reads only. Errors: `refused` when there is no second table (yet, or any more).
+ */
+export async function diff(
+  options: ConnectOptions & StateOptions & { id?: string | undefined },
+): Promise<CatalogDiff> {
+  const journal = openJournal(options.state);
+  const record = (() => {
+    try {
+      return pickMigration(journal, options.id, true);
+    } finally {
+      journal.close();
+    }
+  })();
+  const plan = readPlan(record);
+  const { schema, source, shadow } = plan.names;
+  return withSession(await targetOf(options), async (session) => {
+    const live = await oidOf(session, qualified(schema, source));
+    const beside = await oidOf(session, qualified(schema, shadow));
+    const back = record.outcome === "rolled-back" || record.outcome === "aborted";
+    const found: [string | null, string, Stage] =
+      live === plan.source.oid
+        ? back
+          ? [live, source, "source"]
+          : [beside, shadow, "shadow"]
+        : [live, source, "new"];
+    const [oid, name, stage] = found;
+    if (oid === null)
+      throw new PartwayError("refused", {
+        what: `there is no ${schema}.${name} to compare with the plan of ${plan.id}`,
+        state: "diff only reads.",
+        next: `partway status ${plan.id}`,
+      });
+    const alike = await compareCatalog(session, plan, oid, stage);
+    return { id: plan.id, table: `${schema}.${name}`, stage, ...alike };
   });
 }
 

@@ -112,7 +112,8 @@ const SELF = /*sql*/ `
 
 /**
  * The definition of relation `oid`, one line a fact, sorted. Two fingerprints are equal exactly when nothing that
- * matters was changed in between; the table's own name, its statistics and its filenode are no part of it. One
+ * matters was changed in between; the table's own name, its statistics and its filenode are no part of it (but a view
+ * that reads it is told by its text, which names it: compare those only under one name). One
  * relation that does not exist has no lines.
  */
 export async function fingerprint(session: Session, oid: string): Promise<Fingerprint> {

@@ -109,11 +109,14 @@ async function readChecks(session: Session, oid: string): Promise<CheckInfo[]> {
  * table, with the near names.
  */
 export async function readTable(session: Session, name: string): Promise<TableInfo> {
-  const read = async () => readRelation(session, await resolveTable(session, name));
+  const read = async () => readTableByOid(session, await resolveTable(session, name));
   return session.inTransaction ? read() : session.tx(read, { isolation: "repeatable read", readOnly: true });
 }
 
-async function readRelation(session: Session, oid: string): Promise<TableInfo> {
+/**
+ * The same by OID; the caller's transaction gives the snapshot. Errors: bad-input when there is no such relation.
+ */
+export async function readTableByOid(session: Session, oid: string): Promise<TableInfo> {
   const [relation] = await jsonRows(session, relationRow, RELATION, [oid]);
   if (relation === undefined)
     throw badInput("the table was dropped while it was read", "Run the same command again.");

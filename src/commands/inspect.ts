@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import type { ConnectOptions, StateOptions } from "../api.js";
 import { parseSettings } from "../config/request.js";
 import { EXIT } from "../errors.js";
-import { list, type StatusReport, status, verify } from "../inspect.js";
+import { type CatalogDiff, diff, list, type StatusReport, status, verify } from "../inspect.js";
+import { disparityLine } from "../sync/likeness.js";
 import type { Act } from "./act.js";
 import { example, withConnection, withJson, withState } from "./options.js";
 
@@ -53,6 +54,38 @@ export function inspectCommands(program: Command, act: Act): void {
       return EXIT.done;
     }),
   );
+
+  const differ = program
+    .command("diff [id]")
+    .description(
+      "compare the catalog: everything the source had against the table that stands for it now; reads only",
+    );
+  withJson(withState(withConnection(differ)));
+  example(differ, "partway diff orders_3f9a1c");
+  differ.action((id: string | undefined, options: Options) =>
+    act(options, async () => {
+      const found = await diff({ ...options, id });
+      print(options, found, () => diffLines(found));
+      return found.unexpected.length === 0 ? EXIT.done : EXIT.difference;
+    }),
+  );
+}
+
+const WHICH: Record<CatalogDiff["stage"], string> = {
+  shadow: "the new table before cutover",
+  new: "the new table, under the application's name",
+  source: "the old table again",
+};
+
+function diffLines({ table, stage, facts, expected, unexpected }: CatalogDiff): string[] {
+  const section = (title: string, list: CatalogDiff["expected"]) =>
+    list.length === 0 ? [] : ["", title, ...list.map((one) => `  ${disparityLine(one)}`)];
+  return [
+    `${table}: ${WHICH[stage]}, against the source as the plan found it`,
+    `${facts} facts compared, ${unexpected.length} ${unexpected.length === 1 ? "difference" : "differences"} that nothing explains, ${expected.length} that must be`,
+    ...section("Differences", unexpected),
+    ...section("As it must be", expected),
+  ];
 }
 
 function print(options: { json?: boolean }, value: unknown, lines: () => string[]): void {

@@ -24,6 +24,7 @@ import {
   ShadowWritten,
 } from "../sync/guard.js";
 import { oidOf } from "../sync/leaves.js";
+import { tellLikeness } from "../sync/likeness.js";
 import { sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
@@ -163,6 +164,7 @@ async function afterwards(context: PhaseContext, shadowOid: string): Promise<voi
     context.emit({ event: "log", level: "warn", message });
   }
   await finishCarried(context, session, "forward", shadowOid);
+  await tellLikeness(context, session, shadowOid, "new");
 }
 
 /** After cutover the way back is `partway rollback`; before it there is nothing to undo. */

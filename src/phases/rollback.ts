@@ -8,6 +8,7 @@ import type { Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
 import { carriedNow, finishCarried } from "../sync/carried.js";
 import { leavesOf } from "../sync/leaves.js";
+import { tellLikeness } from "../sync/likeness.js";
 import { sidesOf } from "../sync/pairs.js";
 import { removeForwardCapture, removeReverseCapture, removeStore } from "../sync/remove.js";
 import { catchUpReverse, followAgain, refusedByRetired } from "../sync/reverse.js";
@@ -109,6 +110,7 @@ async function afterwards(context: PhaseContext, session: Session, shadowOid: st
   }
   await assertSequencesAhead(session, plan);
   await finishCarried(context, session, "reverse", plan.source.oid);
+  await tellLikeness(context, session, plan.source.oid, "source");
   await removeForwardCapture(context, session);
   await removeReverseCapture(context, session);
   await freeNames(context, session, shadowOid);

@@ -7,6 +7,7 @@ import { catchUp } from "../sync/catchup.js";
 import { type Comparison, compareSides, differingLeaves, onSharedSnapshot, sumSql } from "../sync/compare.js";
 import { assertCaptured, assertNoDrift, filenodeOf } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
+import { compareCatalog, disparityLine } from "../sync/likeness.js";
 import { type Difference, locate, markDirty } from "../sync/locate.js";
 import { type Direction, sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
@@ -147,6 +148,7 @@ async function run(context: PhaseContext): Promise<void> {
   await lease.tx(session, async () => {
     await session.query(`DELETE FROM ${sidesOf(plan, "reverse").log}`);
   });
+  await assertAlike(context, session, shadowOid);
   const definitions = JSON.stringify(await windowFingerprints(session, plan, shadowOid));
   await validateDirection(context, "forward", shadowOid, () => catchUp(session, context)).catch(
     async (error: unknown) => {
@@ -164,6 +166,21 @@ async function run(context: PhaseContext): Promise<void> {
     await session.query(STORE_SQL.setValidated, [plan.id, filenode]);
     await session.query(STORE_SQL.setFingerprint, [plan.id, definitions]);
     await session.query(STORE_SQL.setPhase, [plan.id, "cutover"]);
+  });
+}
+
+/** The new table must have everything the source has before anybody is switched to it. */
+async function assertAlike(context: PhaseContext, session: Session, shadowOid: string): Promise<void> {
+  const { plan } = context;
+  const { unexpected } = await compareCatalog(session, plan, shadowOid, "shadow");
+  if (unexpected.length === 0) return;
+  throw new PartwayError("difference", {
+    what: `the new table is not what the source is:\n${unexpected
+      .slice(0, 20)
+      .map((one) => `    ${disparityLine(one)}`)
+      .join("\n")}`,
+    state: "The live table is untouched and in use; nothing was switched. The run can be resumed.",
+    next: `If somebody changed the new table, undo that and partway resume ${plan.id}; else partway abort ${plan.id}.`,
   });
 }
 

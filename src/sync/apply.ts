@@ -49,7 +49,7 @@ export type WholeSql = Omit<ApplySql, "pick"> & { marker: string };
  */
 export function applySql(plan: Plan, sides: Sides, skip: boolean): ApplySql {
   const { log } = sides;
-  const mine = "partway_seq = ANY ($1::bigint[])";
+  const mine = "partway_seq = ANY ($1::uuid[])";
   return {
     pick: `SELECT l.partway_seq::text AS seq, l.partway_op::text AS op FROM ${log} AS l
  WHERE true${skip ? notTwice(plan, sides) : ""} ORDER BY l.partway_seq LIMIT $1::bigint`,

@@ -50,6 +50,13 @@ function logColumn(plan: Plan): (column: ColumnRef) => string {
   };
 }
 
+/**
+ * A log row's number: microseconds, then 62 random bits, so that it orders as the rows came and never stands twice. Not
+ * a sequence: the trigger runs in the application's session, whose lastval() a nextval of ours would change.
+ */
+const NUMBER = `(lpad(to_hex((EXTRACT(epoch FROM clock_timestamp()) * 1000000)::bigint), 16, '0')
+    || right(gen_random_uuid()::text, 17))::uuid`;
+
 /** The change log and the trigger function. Runs in one transaction; both IF NOT EXISTS / OR REPLACE. */
 export function logDdl(plan: Plan, direction: Direction): Statement[] {
   const { log, fn } = captureNames(plan, direction);
@@ -59,7 +66,7 @@ export function logDdl(plan: Plan, direction: Direction): Statement[] {
   return [
     {
       sql: `CREATE TABLE IF NOT EXISTS ${log} (
-  partway_seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  partway_seq uuid PRIMARY KEY DEFAULT ${NUMBER},
   partway_op "char" NOT NULL DEFAULT 'r',
   ${columns})`,
       note: `change log: pairs changed on the live side (${direction}); never the row image`,

@@ -1,10 +1,9 @@
 /** Drain: apply until the change log is short; and keeping the lagging side current while a phase waits. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import type { RunEventBody } from "../../state/events.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
-import { type ApplyOptions, applyStep, backlog } from "./apply.js";
+import { type ApplyOptions, applyStep, backlog, WHOLE_LOG } from "./apply.js";
 
 /** Apply batches of 5,000: 17,000 to 21,000 keys a second where 1,000 gave 9,000 (DESIGN 8). */
 export const APPLY_BATCH = 5000;
@@ -51,8 +50,6 @@ class ApplyMeter {
 /** Full batches between two looks at whether the log gets shorter; the next look comes after twice as many. */
 const LOOK_AFTER = 20;
 
-const NEWEST_SQL = (log: string) => /*sql*/ `SELECT coalesce(max(partway_seq), 0)::text AS seq FROM ${log}`;
-
 /** Says when the application fills the log faster than it is applied: the run then has no end of its own. */
 class FallingBehind {
   readonly #context: DrainContext;
@@ -60,7 +57,7 @@ class FallingBehind {
   #batches = 0;
   #applied = 0;
   #lookAt = LOOK_AFTER;
-  #newest: number | null = null;
+  #before: number | null = null;
 
   constructor(context: DrainContext, log: string) {
     this.#context = context;
@@ -68,13 +65,12 @@ class FallingBehind {
   }
 
   async add(session: Session, applied: number): Promise<void> {
-    // Numbers are drawn by rolled-back changes too: a log that shrinks slowly may be called too long, never the reverse.
-    this.#newest ??= await this.#seq(session);
+    this.#before ??= (await this.#length(session)) + applied;
     this.#applied += applied;
     this.#batches += 1;
     if (this.#batches < this.#lookAt) return;
-    const newest = await this.#seq(session);
-    const arrived = newest - this.#newest;
+    const now = await this.#length(session);
+    const arrived = now - this.#before + this.#applied;
     if (arrived >= this.#applied) {
       this.#context.emit({
         event: "log",
@@ -83,13 +79,13 @@ class FallingBehind {
       });
       this.#lookAt *= 2;
     }
-    this.#newest = newest;
+    this.#before = now;
     this.#batches = 0;
     this.#applied = 0;
   }
 
-  async #seq(session: Session): Promise<number> {
-    return (await session.one(z.object({ seq: z.coerce.number() }), NEWEST_SQL(this.#log))).seq;
+  #length(session: Session): Promise<number> {
+    return backlog(session, this.#log, WHOLE_LOG);
   }
 }
 

@@ -3,7 +3,7 @@
  * a rollback, a finalize and an abort, under a live writer with an exact ledger; then `partway resume` to the end, and
  * the proof (kill-scene.ts).
  *
- *   npm run campaign:kill -- [--version 15|18] [--scenario migrate|rollback|finalize|abort] [--jobs 3]
+ *   npm run campaign:kill -- [--version 14..18] [--scenario migrate|rollback|finalize|abort] [--jobs 3]
  *       [--every k] [--double] [--seed n] [--only before:17] [--minutes m] [--left FILE]
  *
  * `--every k` takes every k-th point; `--minutes` begins no case after that time and says how many were not run;
@@ -21,6 +21,7 @@ import { messageOf } from "../../src/errors.js";
 import { kindOf } from "../../src/kill-switch.js";
 import { asAdmin } from "../support/database.js";
 import { startOwnServer } from "../support/server.js";
+import { versionOf } from "../support/versions.js";
 import { bundleCli } from "./kill-bundle.js";
 import { type Base, type Place, prepare, Run, SCENARIOS, type Scenario } from "./kill-scene.js";
 
@@ -37,7 +38,7 @@ const { values } = parseArgs({
     left: { type: "string" },
   },
 });
-const version = values.version === "18" ? "18" : "15";
+const version = versionOf(values.version);
 const seed = Number(values.seed);
 const deadline = Date.now() + Number(values.minutes) * 60_000;
 

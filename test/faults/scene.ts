@@ -35,7 +35,8 @@ export const HOLD = ["resume", "--hold", "--json"];
 function refused(end: Line): string[] | null {
   if (end.event !== "error" || !/Nothing was touched/.test(String(end["state"]))) return null;
   if (/is being run by another/.test(String(end["what"]))) return ["--takeover"];
-  return end["exitCode"] === 2 && /psql with the same settings|the server at/.test(String(end["next"]))
+  return end["exitCode"] === 2 &&
+    /psql with the same settings|run the same command again/.test(String(end["next"]))
     ? []
     : null;
 }
@@ -130,7 +131,7 @@ export async function openScene(server: RunningServer, options: SceneOptions): P
     const end = said.at(-1);
     if (end === undefined) throw new Error(`exit ${code} without a word: ${stderr}`);
     if (end.event === "finished" || refused(end) !== null) return end;
-    expect(end, `exit ${code}: ${stderr}`).toMatchObject({
+    expect(end, `exit ${code} of ${typed.join(" ")}: ${stderr}`).toMatchObject({
       event: "stopped",
       state: expect.stringMatching(/Nothing is lost|was only read/),
       next: expect.stringMatching(/partway \w+ orders_/),

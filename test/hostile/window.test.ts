@@ -104,10 +104,10 @@ describe("unsafe, and the remedy that the sentence names", () => {
       () => ["ALTER TABLE public.orders_old RENAME TO orders_retired"],
     ],
     [
-      "a view made on the new table",
-      () => ["CREATE VIEW public.late AS SELECT id FROM public.orders"],
-      /what was made since cutover would stay with the new table \(\+ view public\.late/,
-      () => ["DROP VIEW public.late"],
+      "a materialized view made on the new table",
+      () => ["CREATE MATERIALIZED VIEW public.late AS SELECT id FROM public.orders"],
+      /what was made since cutover would stay with the new table \(\+ materialized-view public\.late/,
+      () => ["DROP MATERIALIZED VIEW public.late"],
     ],
     [
       "a column added to the new table",

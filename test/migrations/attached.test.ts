@@ -217,3 +217,52 @@ describe("row security, views, functions, publications, statistics", () => {
     );
   });
 });
+
+describe("what the application made, changed or dropped during the window", () => {
+  test("would be gone after a rollback, or what it had dropped would be back", async () => {
+    const scenario = base({
+      roles: ["reader"],
+      superuserSetup: ["GRANT CREATE ON DATABASE {db} TO {owner}"],
+      setup: [
+        "CREATE SCHEMA app",
+        "CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NULL; END $f$",
+        "CREATE TRIGGER stays AFTER INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.keep()",
+        "CREATE TRIGGER goes AFTER INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.keep()",
+        "CREATE TRIGGER changes AFTER INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.keep()",
+        "ALTER TABLE public.t ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY first_one ON public.t FOR SELECT TO {reader} USING (org = 1)",
+        "CREATE POLICY second_one ON public.t FOR SELECT TO {reader} USING (org = 2)",
+        "CREATE VIEW app.changed AS SELECT id, status FROM public.t",
+        "CREATE VIEW app.dropped AS SELECT id FROM public.t",
+        "ALTER TABLE public.t ADD CONSTRAINT to_org FOREIGN KEY (org) REFERENCES public.org, ADD CONSTRAINT gone_fk FOREIGN KEY (org) REFERENCES public.org ON DELETE CASCADE",
+      ],
+    });
+    let inWindow: string[] = [];
+    await journey(scenario, {
+      triggersChange: true,
+      cutOver: async ({ session, table }) => {
+        for (const sql of [
+          "DROP TRIGGER goes ON public.t",
+          "ALTER TABLE public.t DISABLE TRIGGER changes",
+          "CREATE TRIGGER comes AFTER DELETE ON public.t FOR EACH ROW EXECUTE FUNCTION public.keep()",
+          "DROP POLICY first_one ON public.t",
+          "ALTER POLICY second_one ON public.t USING (org = 3 AND status <> 'x')",
+          "CREATE POLICY third_one ON public.t FOR INSERT WITH CHECK (org > 0)",
+          "CREATE OR REPLACE VIEW app.changed AS SELECT id, status FROM public.t WHERE org = 1",
+          "DROP VIEW app.dropped",
+          "CREATE VIEW app.made AS SELECT count(*) AS n FROM public.t",
+          "CREATE FUNCTION public.made_too() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM public.t; END",
+          "ALTER TABLE public.t DROP CONSTRAINT gone_fk",
+        ])
+          await session.query(sql);
+        inWindow = await attachments(session, table);
+      },
+      rolledBack: async ({ session, table }) => {
+        expect(await attachments(session, table)).toEqual(inWindow);
+        expect(
+          await lines(session, "SELECT (n = public.made_too() AND n > 0)::text AS line FROM app.made"),
+        ).toEqual(["true"]);
+      },
+    });
+  });
+});

@@ -14,7 +14,7 @@ const FACTS = /*sql*/ `
   UNION ALL
   SELECT concat_ws(' ', 'policy', p.polrelid::regclass, p.polname, p.polcmd, p.polpermissive, p.polroles::regrole[],
            pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid), obj_description(p.oid)) FROM pg_policy p
-   WHERE p.polrelid::regclass::text !~ '_(retired|failed)$'
+   WHERE p.polrelid::regclass::text !~ '_(retired|failed)"?$'
   UNION ALL
   SELECT concat_ws(' ', 'row security', relrowsecurity, relforcerowsecurity, relreplident) FROM pg_class WHERE oid = ${OWN}
   UNION ALL

@@ -19,6 +19,10 @@ export interface Work {
   zone?: string;
   /** SET clauses, always possible for any row: `note = note || 'x'`. */
   updates: readonly string[];
+  /** Condition on `t`: the rows the clients change and delete; theirs before and after. Default: all of them. */
+  mine?: string;
+  /** Between two transactions of one client; default 5 ms. */
+  thinkMs?: number;
 }
 
 export interface Clients {
@@ -43,7 +47,7 @@ const THINK_MS = 5;
 
 /** Reads the table as it is and starts `count` clients. */
 export async function startClients(work: Work, count = 3): Promise<Clients> {
-  const { url, table, insert, updates } = work;
+  const { url, table, insert, updates, mine = "true", thinkMs = THINK_MS } = work;
   const sessions = await Promise.all(Array.from({ length: count }, () => Session.open(targetOf(url))));
   for (const session of sessions) await inZone(session, work.zone);
   const [first] = sessions;
@@ -78,10 +82,10 @@ export async function startClients(work: Work, count = 3): Promise<Clients> {
     }
     const old = await session.maybe(
       Text,
-      `SELECT ${image} AS row FROM ${table} AS t ORDER BY random() LIMIT 1 FOR UPDATE SKIP LOCKED`,
+      `SELECT ${image} AS row FROM ${table} AS t WHERE ${mine} ORDER BY random() LIMIT 1 FOR UPDATE SKIP LOCKED`,
     );
     if (old === null) return [null, null];
-    const where = `WHERE ${image} = $1`;
+    const where = `WHERE ${mine} AND ${image} = $1`;
     const done =
       kind === 4
         ? await session.query(`DELETE FROM ${table} AS t ${where} RETURNING ${image} AS row`, [old.row])
@@ -109,7 +113,7 @@ export async function startClients(work: Work, count = 3): Promise<Clients> {
         if (plus !== null) note(plus, 1);
         commits += 1;
         for (const tell of watchers) tell();
-        await pause(THINK_MS);
+        await pause(thinkMs);
       } catch (error) {
         if (!RETRY.has(sqlState(error) ?? "")) {
           errors.push(`${sqlState(error)} ${String(error)}`);

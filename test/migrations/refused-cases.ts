@@ -6,6 +6,8 @@ export const MONTHS: RawOptions = { by: "at", every: "month", ahead: "1" };
 
 export interface Case {
   name: string;
+  /** The first version that knows the statements. */
+  since?: number;
   /** As superuser when true. */
   superuser?: true;
   setup: readonly string[];
@@ -97,6 +99,7 @@ export const CASES: readonly Case[] = [
   },
   {
     name: "a publication of the schema",
+    since: 150_000,
     superuser: true,
     setup: [T, "CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA public"],
     code: "publication",

@@ -49,8 +49,9 @@ test("a conflict in a log that grew for a day would bring every id of it into me
   await session.query("UPDATE public.orders SET created_at = created_at + interval '90 days' WHERE id = 1");
   await session.query(
     `WITH moved AS (DELETE FROM ${log} WHERE id = 1 RETURNING id, created_at, partway_seq)
-     INSERT INTO ${log} (partway_seq, id, created_at) OVERRIDING SYSTEM VALUE
-     SELECT CASE WHEN partway_seq = (SELECT min(partway_seq) FROM moved) THEN 1000000 ELSE -1 END, id, created_at FROM moved`,
+     INSERT INTO ${log} (partway_seq, id, created_at)
+     SELECT repeat(CASE WHEN m.partway_seq = first.partway_seq THEN 'f' ELSE '0' END, 32)::uuid, m.id, m.created_at
+       FROM moved AS m, (SELECT partway_seq FROM moved ORDER BY 1 LIMIT 1) AS first`,
   );
   const context = migration.context();
   const applier = await context.open();

