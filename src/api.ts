@@ -217,7 +217,8 @@ export interface ResumeOptions extends ConnectOptions, StateOptions, RawSettings
   /** Default: the only migration that has not ended. */
   id?: string | undefined;
   hold?: boolean | undefined;
-  until?: PhaseName | undefined;
+  /** Left out: as the migration was told before. null: go through. */
+  until?: PhaseName | null | undefined;
   takeover?: boolean | undefined;
   onEvent?: ((event: RunEvent) => void) | undefined;
   /** finalize before the deadline: the table's name, typed. */
@@ -252,7 +253,8 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   if (from === "ended" && !(await withSession(target, (s) => endedHere(s, made, positionOf(record)))))
     throw unknownMigration(made, target);
   if (from === "ended") return endedMeanwhile(state, made, positionOf(record), intent);
-  const until = options.until ?? (intent === "cutover" ? null : untilOf(record));
+  const told = intent === "cutover" ? null : untilOf(record);
+  const until = options.until === undefined ? told : options.until;
   const behind = options.until === undefined && until !== null && liesBehind(until, from);
   if (behind && intent === "resume" && record.outcome === null)
     return restedMeanwhile(state, made, until, from);

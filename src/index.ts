@@ -17,6 +17,7 @@ export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";
 export type { Running } from "./engine/running.js";
 export { EXIT, type FaultKind, PartwayError } from "./errors.js";
+export { type GrantsOptions, grants, type RoleScript } from "./grants.js";
 export {
   type CatalogDiff,
   diff,
@@ -26,5 +27,16 @@ export {
   status,
   verify,
 } from "./inspect.js";
+export { type PlannedAll, type PlannedTable, planAll } from "./many/plan.js";
+export {
+  type AllResult,
+  type RunAllOptions,
+  runAll,
+  type TableEvent,
+  type TableReport,
+  type TableState,
+  type Turn,
+} from "./many/run.js";
+export type { AllOptions } from "./many/tables.js";
 export type { MigrationRequest, Plan } from "./plan/types.js";
 export { type Recovered, recover } from "./recover.js";

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import type { Command } from "../state/events.js";
 import type { RunView, ViewSource } from "../state/view.js";
 import { type Controls, IDLE, isOver, type Press, press, settle } from "./controls.js";
-import { wrapWords } from "./format.js";
+import { oneLine, wrapWords } from "./format.js";
 import { type Size, useNow, useSize, useView } from "./hooks.js";
 import { Blockers } from "./parts/Blockers.js";
 import { Confirm } from "./parts/Confirm.js";
@@ -12,6 +12,7 @@ import { Facts } from "./parts/Facts.js";
 import { Header, Safety } from "./parts/Header.js";
 import { Help } from "./parts/Help.js";
 import { Keys } from "./parts/Keys.js";
+import { Line } from "./parts/Line.js";
 import { Log } from "./parts/Log.js";
 import { Outcome, outcomeHeight } from "./parts/Outcome.js";
 import { Phases } from "./parts/Phases.js";
@@ -23,19 +24,31 @@ export interface AppProps {
   onCommand(command: Command): void;
   /** The operator will not wait for a safe stop (second Ctrl-C). */
   onLeave?: () => void;
+  /** One of several runs: a line that says where the whole stands. */
+  whole?: string;
   /** Milliseconds since the epoch; the system's clock unless a test says otherwise. */
   clock?: () => number;
 }
 
 /** The screen. Reads the view, sends commands, knows nothing else. */
-export function App({ source, onCommand, onLeave, clock = Date.now }: AppProps) {
+export function App({ source, onCommand, onLeave, whole, clock = Date.now }: AppProps) {
   const view = useView(source);
   const size = useSize();
   const now = useNow(clock, !isOver(view));
   const controls = useControls(source, view, onCommand, onLeave);
   return (
-    <Box flexDirection="column" height={frameHeight(view, size)} width={size.columns} overflow="hidden">
+    <Box
+      flexDirection="column"
+      height={frameHeight(view, size, whole)}
+      width={size.columns}
+      overflow="hidden"
+    >
       <Header view={view} now={now} />
+      {whole === undefined ? null : (
+        <Box flexShrink={0}>
+          <Line tone="quiet">{oneLine(whole)}</Line>
+        </Box>
+      )}
       <Safety view={view} columns={size.columns} />
       <Box flexDirection="column" flexGrow={1} flexShrink={1} flexBasis={0} overflow="hidden">
         <Box marginTop={1} columnGap={2} flexShrink={0}>
@@ -64,11 +77,12 @@ function Lower({ view, controls, size }: { view: RunView; controls: Controls; si
  * One line less than the terminal: from its full height on, Ink clears the whole terminal and its scrollback at
  * every frame. The frame left behind at the end is only as tall as it needs to be.
  */
-function frameHeight(view: RunView, { columns, rows }: Size): number {
+function frameHeight(view: RunView, { columns, rows }: Size, whole: string | undefined): number {
   const most = Math.max(1, rows - 1);
   if (!isOver(view)) return most;
   const phases = view.phases.length + (view.undo === null ? 0 : 1);
-  const above = 2 + wrapWords(view.safety, columns).length + 1 + phases + outcomeHeight(view, columns);
+  const header = whole === undefined ? 2 : 3;
+  const above = header + wrapWords(view.safety, columns).length + 1 + phases + outcomeHeight(view, columns);
   return Math.min(most, above + (view.log.length === 0 ? 0 : 1 + view.log.length));
 }
 

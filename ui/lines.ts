@@ -115,13 +115,17 @@ export class LinePrinter {
   }
 }
 
-/** Writes a run's events as lines. Gives the function that ends it. */
+/** Writes a run's events as lines, each behind `table` where there are several. Gives the function that ends it. */
 export function startLines(options: {
   source: ViewSource;
   subscribeEvents(listener: (event: RunEvent) => void): () => void;
   write(line: string): void;
+  table?: string;
 }): () => void {
-  const printer = new LinePrinter(options.write);
+  const { table, write } = options;
+  const printer = new LinePrinter(
+    table === undefined ? write : (line) => write(`${oneLine(table)}  ${line}`),
+  );
   return options.subscribeEvents((event) => printer.print(event, options.source.current()));
 }
 

@@ -15,6 +15,8 @@ export interface ScreenOptions {
   onCommand(command: Command): void;
   stdout: NodeJS.WriteStream;
   stdin: NodeJS.ReadStream;
+  /** One of several runs: where the whole stands. */
+  whole?: string;
   /** The operator will not wait for a safe stop: called once the terminal has been given back. */
   onLeave?: () => void;
 }
@@ -28,7 +30,7 @@ export interface Screen {
 
 /** Starts the screen. Ctrl-C asks for a safe stop, as `q` does; a second one leaves at once. */
 export function startScreen(options: ScreenOptions): Screen {
-  const { source, onCommand, stdout, stdin } = options;
+  const { source, onCommand, stdout, stdin, whole } = options;
   const stopFollowing = clearOnShrink(stdout);
   let gone = false;
   let left = false;
@@ -39,7 +41,12 @@ export function startScreen(options: ScreenOptions): Screen {
   };
   const tree = (
     <ThemeContext value={themeFor(process.env)}>
-      <App source={source} onCommand={onCommand} onLeave={leave} />
+      <App
+        source={source}
+        onCommand={onCommand}
+        onLeave={leave}
+        {...(whole === undefined ? {} : { whole })}
+      />
     </ThemeContext>
   );
   const instance = render(tree, { stdout, stdin, exitOnCtrlC: false, maxFps: MAX_FPS });

@@ -8,6 +8,7 @@ import { readDependents } from "./dependents.js";
 import { readColumnGrants, readDefaultGrantees, readRelationGrants } from "./grants.js";
 import { readIndexes } from "./indexes.js";
 import { jsonRows } from "./json.js";
+import { readGrantFacts } from "./owners.js";
 import { resolveTable } from "./resolve.js";
 import { readRights } from "./rights.js";
 import { readSequences } from "./sequences.js";
@@ -134,5 +135,6 @@ export async function readTableByOid(session: Session, oid: string): Promise<Tab
     dependents: await readDependents(session, oid, info.serverVersion),
     attached: await readAttached(session, oid, info.serverVersion),
     rights: await readRights(session, oid),
+    grantFacts: await readGrantFacts(session, oid),
   };
 }

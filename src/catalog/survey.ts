@@ -31,7 +31,7 @@ const nullable = z.string().nullable();
  * Reads what `scheme` needs to know of the rows of `table`. Values are text as the session shows them, and sessions
  * are pinned to UTC: `2026-01-01 00:00:00+00`. A column whose type does not suit the scheme has no min, max or
  * sample; refusing it is the plan's affair. Errors: bad-input for a column the table does not have, refused when the
- * role may not read the table.
+ * role may not see every row. Without SELECT nothing is read: the plan names the grant.
  */
 export async function survey(session: Session, table: TableInfo, scheme: Scheme): Promise<Survey> {
   const { now } = await session.one(
@@ -39,8 +39,9 @@ export async function survey(session: Session, table: TableInfo, scheme: Scheme)
     `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS now`,
   );
   const empty = { min: null, max: null, nullRows: false, infiniteRows: false };
-  // Neither has rows to be looked at: the plan refuses both, and says why.
-  if (!["r", "p", "m"].includes(table.kind) || hiddenByPolicies(table))
+  // What cannot be looked at: the plan refuses each of them, and says why.
+  const unreadable = !table.rights.selectTable || hiddenByPolicies(table);
+  if (unreadable || !["r", "p", "m"].includes(table.kind))
     return { now, ...empty, distinct: [], sample: { values: [], fraction: 1 }, rows: 0 };
   const column = findColumn(table, scheme.column);
   try {

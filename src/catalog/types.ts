@@ -1,4 +1,5 @@
 /** A table as PostgreSQL's catalog describes it: one plain, JSON-serialisable object. Read by `read.ts`. */
+import type { GrantFacts } from "./owners.js";
 
 export interface ColumnInfo {
   attnum: number;
@@ -292,4 +293,6 @@ export interface TableInfo {
   /** Every relation and type name in the table's schema: new names must not collide with them. */
   namesInSchema: string[];
   rights: RightsInfo;
+  /** Left out by plans made before: whose objects are altered besides, and what the role lacks for it. */
+  grantFacts?: GrantFacts;
 }

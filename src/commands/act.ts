@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { DEFAULT_STATE } from "../engine/state-dir.js";
 import { asPartwayError } from "../errors.js";
-import { explain } from "./follow.js";
+import { errorFields, explain } from "./follow.js";
 
 export interface ActOptions {
   json?: boolean | undefined;
@@ -23,8 +23,7 @@ export const act: Act = async (options, work) => {
     );
     process.exitCode = known.exitCode;
     if (options.json === true) {
-      const { kind, message: what, state, next, exitCode } = known;
-      process.stdout.write(`${JSON.stringify({ event: "error", kind, what, state, next, exitCode })}\n`);
+      process.stdout.write(`${JSON.stringify({ event: "error", ...errorFields(known) })}\n`);
     } else {
       explain(known);
     }

@@ -33,8 +33,28 @@ export function planText(
   return `${sections.filter((s) => s !== "").join("\n\n")}\n`;
 }
 
+/** A plan among others, below a heading that names the table: what it becomes, refusals, forecast. Without a line end. */
+export function planSummary(plan: Plan, width?: number): string {
+  const leafCount = `  ${count(plan.leaves.length)} leaves; ${plan.consequences.length} changes for the application (partway plan ${plan.request.table})`;
+  const refused = plan.refusals.flatMap((r) => [
+    `  - refused: ${r.what} (${r.code})`,
+    `    remedy: ${r.remedy}`,
+  ]);
+  const { low, high } = plan.forecast.seconds;
+  const { extraDiskBytes: disk, walBytes: wal } = plan.forecast;
+  const [, ...facts] = table(plan).split("\n");
+  const lines = [...facts, leafCount, `  ${costs({ low, high }, disk, wal)}`, ...refused];
+  return wrapped(lines.join("\n"), width);
+}
+
+/** Time, disk and WAL in words. */
+export function costs({ low, high }: { low: number; high: number }, disk: number, wal: number): string {
+  const minutes = (s: number) => (s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`);
+  return `time ${minutes(low)} to ${minutes(high)}; extra disk ${prettyBytes(disk)}; WAL ${prettyBytes(wal)}`;
+}
+
 /** Lines longer than the terminal, broken between words and indented as they began. */
-function wrapped(text: string, width: number | undefined): string {
+export function wrapped(text: string, width: number | undefined): string {
   if (width === undefined) return text;
   return text
     .split("\n")
@@ -127,12 +147,7 @@ function list(title: string, entries: string[][]): string {
 }
 
 function forecast({ forecast: f }: Plan): string {
-  const minutes = (s: number) => (s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`);
-  return [
-    "Forecast",
-    `  time ${minutes(f.seconds.low)} to ${minutes(f.seconds.high)}; extra disk ${prettyBytes(f.extraDiskBytes)}; WAL ${prettyBytes(f.walBytes)}`,
-    `  ${f.basis}`,
-  ].join("\n");
+  return ["Forecast", `  ${costs(f.seconds, f.extraDiskBytes, f.walBytes)}`, `  ${f.basis}`].join("\n");
 }
 
 function statements(sql: { phase: string; statements: Statement[] }[]): string {

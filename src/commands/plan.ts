@@ -1,19 +1,23 @@
 import type { Command } from "commander";
-import { type PlanOptions, plan } from "../api.js";
+import { type PlanOptions, plan, type StateOptions } from "../api.js";
 import { explain } from "../engine/effects.js";
 import { EXIT } from "../errors.js";
 import type { Act } from "./act.js";
-import { example, withConnection, withJson, withScheme } from "./options.js";
+import { isAll, oneTable, printPlans, withAll } from "./all.js";
+import { example, withConnection, withJson, withScheme, withState } from "./options.js";
 import { planText } from "./plan-text.js";
 
 export function planCommand(program: Command, act: Act): void {
   const command = program
-    .command("plan <table>")
+    .command("plan [table]")
     .description("show what a migration would do, with the exact SQL of every phase; touches nothing");
-  withJson(withConnection(withScheme(command))).option("--no-sql", "leave the SQL out");
-  example(command, "partway plan orders --by created_at --every month --ahead 6");
-  command.action((table: string, options: Omit<PlanOptions, "table"> & { json?: boolean; sql: boolean }) =>
+  withAll(withJson(withState(withConnection(withScheme(command))))).option("--no-sql", "leave the SQL out");
+  example(command, "partway plan orders --by created_at --every month --ahead 6", "partway plan --all");
+  type Options = Omit<PlanOptions, "table"> & StateOptions & { json?: boolean; sql: boolean; all?: boolean };
+  command.action((named: string | undefined, options: Options) =>
     act(options, async () => {
+      if (isAll(named, options, "plan")) return printPlans(options);
+      const table = oneTable(named, "plan");
       const made = await plan({ ...options, table });
       const sql = options.sql ? explain(made) : [];
       process.stdout.write(

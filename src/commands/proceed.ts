@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { proceed, type ResumeOptions } from "../api.js";
 import type { Intent } from "../engine/intent.js";
 import type { Act } from "./act.js";
+import { followAll, isAll, withAll } from "./all.js";
 import { follow } from "./follow.js";
 import { example, holds, withConnection, withJson, withSettings, withState } from "./options.js";
 
@@ -47,11 +48,20 @@ export function proceedCommands(program: Command, act: Act): void {
       "--takeover",
       "take a migration over from a process that is stopped or dead; it can write nothing afterwards",
     );
+    if (entry.intent === "resume")
+      withAll(command).option(
+        "--config <file>",
+        "with --all: configuration file (default: partway.config.* in this folder)",
+      );
     if (entry.intent === "finalize")
       command.option("--force <table>", "drop before the deadline; takes the table's name");
     example(command, entry.example);
-    command.action((id: string | undefined, options: ResumeOptions & { json?: boolean }) =>
+    type Options = ResumeOptions & { json?: boolean; all?: boolean; config?: string };
+    command.action((id: string | undefined, options: Options) =>
       act(options, async () => {
+        const { all, force, config, ...rest } = options;
+        if (entry.intent === "resume" && isAll(id, options, "resume"))
+          return followAll({ ...rest, config, json: options.json === true, begun: true });
         const running = await proceed(entry.intent, { ...options, id, hold: holds(options.hold) });
         return follow(running, { json: options.json === true });
       }),

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { version } from "../version.js";
 import type { Act } from "./act.js";
 import { demoCommand } from "./demo.js";
+import { grantsCommand } from "./grants.js";
 import { inspectCommands } from "./inspect.js";
 import { planCommand } from "./plan.js";
 import { proceedCommands } from "./proceed.js";
@@ -24,6 +25,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
     )
     .exitOverride();
   planCommand(program, act);
+  grantsCommand(program, act);
   runCommand(program, act);
   proceedCommands(program, act);
   inspectCommands(program, act);

@@ -2,17 +2,20 @@ import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { type RunOptions, run } from "../api.js";
 import { badInput } from "../errors.js";
+import type { PlannedAll } from "../many/plan.js";
 import type { Plan } from "../plan/types.js";
 import type { Act } from "./act.js";
+import { followAll, isAll, oneTable, withAll } from "./all.js";
+import { plannedText } from "./all-text.js";
 import { follow } from "./follow.js";
 import { example, holds, withConnection, withJson, withScheme, withSettings, withState } from "./options.js";
 import { planText } from "./plan-text.js";
 
 export function runCommand(program: Command, act: Act): void {
   const command = program
-    .command("run <table>")
+    .command("run [table]")
     .description("migrate a live table through all phases; asks after showing the plan");
-  withJson(withState(withConnection(withSettings(withScheme(command)))))
+  withAll(withJson(withState(withConnection(withSettings(withScheme(command))))))
     .option("--backup <dir>", "where the backup goes (default: <state>/backups)")
     .option("--no-backup", "make no backup")
     .option("--yes", "do not ask");
@@ -20,39 +23,58 @@ export function runCommand(program: Command, act: Act): void {
     command,
     "partway run orders --by created_at --every month",
     "partway run orders --by created_at --every month --yes --until validate",
+    "partway run --all",
   );
-  type Options = Omit<RunOptions, "table" | "backup"> & {
+  type Options = Omit<RunOptions, "table" | "backup" | "confirm" | "onEvent"> & {
     json?: boolean;
     yes?: boolean;
+    all?: boolean;
     backup: string | boolean;
   };
-  command.action((table: string, options: Options) =>
+  command.action((named: string | undefined, options: Options) =>
     act(options, async () => {
-      const { backup, yes, ...rest } = options;
+      const { yes, all, ...rest } = options;
+      const json = options.json === true;
+      // commander gives true when neither --backup nor --no-backup was typed.
+      const backup = options.backup === true ? undefined : options.backup;
+      if (isAll(named, options, "run"))
+        return followAll({
+          ...{ ...rest, backup, json },
+          ...(yes === true ? {} : { confirm: (planned: PlannedAll) => confirmAll(planned, json) }),
+        });
       const running = await run({
         ...rest,
-        table,
+        table: oneTable(named, "run"),
         hold: holds(options.hold),
-        // commander gives true when neither --backup nor --no-backup was typed.
-        backup: backup === true ? undefined : backup,
-        ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made, options.json === true) }),
+        backup,
+        ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made, json) }),
       });
-      return follow(running, { json: options.json === true });
+      return follow(running, { json });
     }),
   );
 }
 
+const confirm = (made: Plan, json: boolean): Promise<boolean> =>
+  ask(
+    () => planText(made, [], process.stdout.columns),
+    `Migrate ${made.names.schema}.${made.names.source}?`,
+    json,
+  );
+
+const confirmAll = (planned: PlannedAll, json: boolean): Promise<boolean> =>
+  ask(() => plannedText(planned, process.stdout.columns), "Migrate them in this order?", json);
+
 /** Shows the plan and asks. Anything but yes is no: Ctrl-C and Ctrl-D too. Errors: bad-input when nobody can answer. */
-async function confirm(made: Plan, json: boolean): Promise<boolean> {
+async function ask(text: () => string, question: string, json: boolean): Promise<boolean> {
   const remedy = "Look at partway plan, then add --yes.";
   if (json) throw badInput("with --json nothing is asked", remedy);
   if (process.stdin.isTTY !== true || process.stdout.isTTY !== true)
     throw badInput("there is no terminal to ask at", remedy);
-  process.stdout.write(planText(made, [], process.stdout.columns));
-  const ask = createInterface({ input: process.stdin, output: process.stdout });
+  process.stdout.write(text());
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
   const answered = new Promise<string>((resolve) => {
-    ask.once("close", () => resolve(""));
-    ask.question(`\nMigrate ${made.names.schema}.${made.names.source}? Type yes to begin: `, resolve);
+    terminal.once("close", () => resolve(""));
+    terminal.question(`\n${question} Type yes to begin: `, resolve);
   });
   try {
     const answer = await answered;
@@ -60,6 +82,6 @@ async function confirm(made: Plan, json: boolean): Promise<boolean> {
     if (answer === "") process.stdout.write("\n");
     return answer.trim().toLowerCase() === "yes";
   } finally {
-    ask.close();
+    terminal.close();
   }
 }

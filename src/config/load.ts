@@ -3,7 +3,7 @@ import { isAbsolute, resolve } from "node:path";
 import { loadConfig as loadWithC12 } from "c12";
 import type { z } from "zod";
 import { badInput, messageOf } from "../errors.js";
-import { type Config, configSchema, type TableConfig } from "./schema.js";
+import { type Config, configSchema, type TablePolicy } from "./schema.js";
 import { parseTableName, sameTable } from "./table-name.js";
 
 export interface LoadedConfig {
@@ -31,9 +31,11 @@ export async function loadConfig(options: { cwd: string; file?: string }): Promi
 }
 
 /** What the file says about one table (named as typed), its own entry over the settings for all. */
-export function configFor(config: Config, table: string): TableConfig {
-  const { tables, ...common } = config;
-  const entry = Object.entries(tables).find(([name]) => sameTable(name, table))?.[1] ?? {};
+export function configFor(config: Config, table: string): TablePolicy {
+  const { tables, parallel, ...common } = config;
+  const found = Object.entries(tables).find(([name]) => sameTable(name, table))?.[1] ?? {};
+  // When its turn comes is not how it is migrated.
+  const { priority, after, together, ...entry } = found;
   return { ...common, ...entry };
 }
 

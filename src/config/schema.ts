@@ -33,16 +33,28 @@ const settingsShape = {
   repair: z.boolean().optional(),
 };
 
-export const tableConfigSchema = z.strictObject({ ...requestShape, ...settingsShape });
+/** When a table's turn comes in `partway run --all` (src/many/order.ts). */
+const orderShape = {
+  /** A larger number goes first; critical is 4, high 3, medium 2, low 1. */
+  priority: z.union([z.enum(["critical", "high", "medium", "low"]), z.number()]).optional(),
+  after: z.array(z.string()).optional(),
+  together: z.union([z.boolean(), z.string().min(1)]).optional(),
+};
+
+export const tableConfigSchema = z.strictObject({ ...requestShape, ...settingsShape, ...orderShape });
 
 /** `partway.config.*`: settings for every table, and per table under `tables`, which win. */
 export const configSchema = z.strictObject({
   ...settingsShape,
   keep: z.string().optional(),
+  /** How many tables `partway run --all` migrates at once, at most. */
+  parallel: z.int().min(1).max(64).optional(),
   tables: z.record(z.string(), tableConfigSchema).default({}),
 });
 
 export type TableConfig = z.output<typeof tableConfigSchema>;
+/** How a table is migrated, without when. */
+export type TablePolicy = Omit<TableConfig, keyof typeof orderShape>;
 export type Config = z.output<typeof configSchema>;
 /** For `satisfies PartwayConfig` in a TypeScript configuration file. */
 export type PartwayConfig = z.input<typeof configSchema>;

@@ -40,6 +40,12 @@ export function openJournal(dir: string | undefined): Journal {
   return Journal.open(join(rootOf(dir), "journal.db"), "read");
 }
 
+/** The journal for reading; null when there is none yet. */
+export function journalIfAny(dir: string | undefined): Journal | null {
+  const file = join(rootOf(dir), "journal.db");
+  return existsSync(file) ? Journal.open(file, "read") : null;
+}
+
 /** Empty would mean the current folder itself, which nobody wants a journal strewn into. */
 function rootOf(dir: string | undefined): string {
   if (dir?.trim() === "") throw badInput("--state is empty", "Name a directory, or leave --state out.");

@@ -1,6 +1,6 @@
 /** The scenes that the documents' commands are typed in: a real database each, brought to where the page begins. */
 import { randomBytes } from "node:crypto";
-import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunOptions, run } from "../../src/api.js";
@@ -63,6 +63,15 @@ const SCENES: Record<string, Setter> = {
   table: () => Promise.resolve(),
   "table-with-rights": () => Promise.resolve(),
   staging: () => Promise.resolve(),
+  several: async (place) => {
+    const monthly = { by: "created_at", every: "month", backup: false };
+    const tables = { orders: { ...monthly, after: ["customers"] }, customers: monthly };
+    writeFileSync(join(place.dir, "partway.config.json"), JSON.stringify({ tables }));
+    await owner(
+      place,
+      "CREATE TABLE public.customers (id bigint PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now())",
+    );
+  },
   copying: (place) => migrate(place, { until: "copy" }),
   ready: (place) => migrate(place, { until: "validate" }),
   retained: (place) => migrate(place, { backup: false }),

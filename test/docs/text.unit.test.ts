@@ -59,7 +59,7 @@ describe("README names", () => {
     const [, top = "", table = ""] = /At the top:(.*?)\. For each table .*? also:(.*)/s.exec(section) ?? [];
     expect(codeSpans(top).toSorted()).toEqual(Object.keys(configSchema.shape).toSorted());
     const both = new Set([...codeSpans(top), ...codeSpans(table)]);
-    both.delete("tables");
+    for (const whole of ["tables", "parallel"]) both.delete(whole);
     expect([...both].toSorted()).toEqual(Object.keys(tableConfigSchema.shape).toSorted());
   });
 
@@ -79,13 +79,18 @@ function refusalCodes(): string[] {
   const COMPUTED: Record<string, string[]> = {
     "view.kind,": ["view", "materialized-view"],
     'index === undefined ? "no-such-key" : "key-unusable",': ["no-such-key", "key-unusable"],
+    'ofTable ? "not-owner" : "foreign-owner",': ["not-owner", "foreign-owner"],
   };
   const folder = join(ROOT, "src/plan/refusals");
   const files = [
     ...readdirSync(folder).map((name) => join(folder, name)),
-    ...["src/plan/bounds.ts", "src/pg/pooler.ts", "src/pg/standby.ts", "src/sync/store.ts"].map((name) =>
-      join(ROOT, name),
-    ),
+    ...[
+      "src/plan/bounds.ts",
+      "src/plan/grants.ts",
+      "src/pg/pooler.ts",
+      "src/pg/standby.ts",
+      "src/sync/store.ts",
+    ].map((name) => join(ROOT, name)),
   ];
   const codes = files.flatMap((file) => {
     const text = readFileSync(file, "utf8");

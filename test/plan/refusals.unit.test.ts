@@ -96,7 +96,7 @@ const CASES: Case[] = [
   {
     code: "no-create-in-schema",
     given: rights({ createInSchema: false }),
-    remedy: `GRANT CREATE ON SCHEMA "public" TO "app";`,
+    remedy: `GRANT USAGE, CREATE ON SCHEMA "public" TO "app";`,
   },
   {
     code: "no-create-in-database",

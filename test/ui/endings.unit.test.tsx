@@ -118,3 +118,22 @@ test("a failed phase stands out by glyph and word, not by colour alone", async (
   );
   expect(screen.frame()).toContain("✘ copy      failed      12s");
 });
+
+test("one of several tables says where the whole stands, and loses no line of its own for it", async () => {
+  const stopped = event(22, {
+    event: "stopped",
+    kind: "stopped",
+    what: "The operator stopped the run.",
+    state: "The source is untouched; the run resumes where it was.",
+    next: "partway resume orders_3f9a1c",
+    exitCode: 5,
+  });
+  const events = [...UNTIL_VALIDATED.slice(0, 6), stopped];
+  const alone = (await show(events, 500)).frame().split("\n");
+  const whole = "table 2 of 3, 1 done";
+  expect((await show(events, 500, 80, 24, whole)).frame().split("\n")).toEqual([
+    ...alone.slice(0, 2),
+    whole,
+    ...alone.slice(2),
+  ]);
+});

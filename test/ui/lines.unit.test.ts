@@ -94,5 +94,6 @@ test("NDJSON is one object a line with the events' own names", () => {
   expect(line).toBe(
     '{"at":"2026-07-01T10:00:01.000Z","migration":"orders_3f9a1c","event":"log","level":"warn","message":"two\\nlines"}',
   );
+  expect(ndjsonFor(one, "public.orders")).toMatch(/^\{"at":"[^"]+","table":"public\.orders","migration":/);
   expect(UNTIL_RETAINED.map((each) => JSON.parse(ndjsonFor(each)))).toEqual(UNTIL_RETAINED);
 });

@@ -115,7 +115,13 @@ export interface Shown {
 }
 
 /** Draws a run `seconds` after its start. Ready for keys when it resolves. */
-export async function show(events: RunEvent[], seconds: number, columns = 80, rows = 24): Promise<Shown> {
+export async function show(
+  events: RunEvent[],
+  seconds: number,
+  columns = 80,
+  rows = 24,
+  whole?: string,
+): Promise<Shown> {
   const store = createViewStore(freshView());
   for (const one of events) store.push(one);
   const commands: Command[] = [];
@@ -128,6 +134,7 @@ export async function show(events: RunEvent[], seconds: number, columns = 80, ro
         left = true;
       }}
       clock={() => START + seconds * 1000}
+      {...(whole === undefined ? {} : { whole })}
     />,
   );
   onTestFinished(() => screen.unmount());

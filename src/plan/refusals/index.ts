@@ -8,6 +8,7 @@ import { exclusionConstraints } from "./exclusion-constraints.js";
 import { extensionMembership } from "./extension-membership.js";
 import { extensionTypes } from "./extension-types.js";
 import { foreignKeys } from "./foreign-keys.js";
+import { foreignOwners } from "./foreign-owners.js";
 import { generatedColumn } from "./generated-column.js";
 import { hourOnDate } from "./hour-on-date.js";
 import { incomingForeignKeys } from "./incoming-foreign-keys.js";
@@ -47,6 +48,7 @@ const CHECKS: readonly Check[] = [
   inheritance,
   rights,
   ownerRights,
+  foreignOwners,
   noKey,
   deferrableKeys,
   extensionTypes,

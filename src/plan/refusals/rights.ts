@@ -1,5 +1,6 @@
-/** Rights the connected role lacks; all are named at once. */
+/** Rights the connected role lacks on the table itself; all are named at once. */
 import { ident } from "../../pg/quote.js";
+import { type Grant, grantsFor } from "../grants.js";
 import type { Refusal } from "../types.js";
 import { type Check, nameOf } from "./check.js";
 
@@ -8,6 +9,9 @@ export const rights: Check = ({ table }) => {
     table.rights;
   if (superuser) return [];
   const me = ident(role);
+  const grants = table.grantFacts === undefined ? [] : grantsFor(table.grantFacts);
+  /** As `partway grants` says it. */
+  const statement = (code: Grant["code"]) => grants.find((grant) => grant.code === code)?.sql;
   const refusals: Refusal[] = [];
   const missing = (code: string, what: string, why: string, remedy: string) =>
     refusals.push({ code, what, why, remedy });
@@ -16,7 +20,7 @@ export const rights: Check = ({ table }) => {
       "not-owner",
       `role ${role} is not a member of ${table.owner}, which owns ${nameOf(table)}`,
       "Only the owner may rename the table and make triggers on it that always fire.",
-      `GRANT ${ident(table.owner)} TO ${me};`,
+      statement("not-owner") ?? `GRANT ${ident(table.owner)} TO ${me};`,
     );
   if (!selectTable)
     missing(
@@ -30,7 +34,7 @@ export const rights: Check = ({ table }) => {
       "no-create-in-schema",
       `role ${role} may not create tables in schema ${table.schema}`,
       "The partitioned table is built in the schema of the source.",
-      `GRANT CREATE ON SCHEMA ${ident(table.schema)} TO ${me};`,
+      statement("no-create-in-schema") ?? `GRANT USAGE, CREATE ON SCHEMA ${ident(table.schema)} TO ${me};`,
     );
   if (partwaySchema === "absent" && !createInDatabase)
     missing(

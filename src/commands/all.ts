@@ -1,0 +1,103 @@
+/** `--all`: the tables of the configuration file instead of one named on the command line. */
+import type { Command } from "commander";
+import { badInput } from "../errors.js";
+import { type PlannedAll, planAll } from "../many/plan.js";
+import { type RunAllOptions, runAll, type TableEvent } from "../many/run.js";
+import type { AllOptions } from "../many/tables.js";
+import { plannedText, resultText, tableLine, wholeLine } from "./all-text.js";
+import { errorFields, explain, onSignals, show } from "./follow.js";
+
+export function withAll(command: Command): Command {
+  return command.option("--all", "the tables of the configuration file, in their order");
+}
+
+/** What says how one table is cut; with --all the file says it for each. */
+const OF_ONE = ["by", "every", "step", "hash", "list", "ahead", "leaf", "key", "incomingFk"] as const;
+
+/**
+ * Is it --all? Errors: bad-input when a table is named as well, or neither, and for options that belong to one table.
+ */
+export function isAll(
+  named: string | undefined,
+  options: { all?: boolean; hold?: boolean | undefined } & { [option in (typeof OF_ONE)[number]]?: unknown },
+  command: string,
+): boolean {
+  if (options.all !== true) return false;
+  if (named !== undefined)
+    throw badInput(
+      `${named} is named, and --all as well`,
+      `partway ${command} ${named}, or partway ${command} --all`,
+    );
+  const one = OF_ONE.find((name) => options[name] !== undefined);
+  if (one !== undefined)
+    throw badInput(
+      `--${one === "incomingFk" ? "incoming-fk" : one} says how one table is cut, and --all takes many`,
+      "Write it for each table in the configuration file (README.md, Several tables).",
+    );
+  if (options.hold === true)
+    throw badInput(
+      "--hold stays with one table, and --all goes on to the next",
+      "Leave it out; afterwards partway resume <id> --hold tends a window.",
+    );
+  return true;
+}
+
+/** The table, which must be named where there is no --all. */
+export function oneTable(named: string | undefined, command: string): string {
+  if (named !== undefined) return named;
+  throw badInput(
+    "no table is named",
+    `partway ${command} <table>, or partway ${command} --all for those of the configuration file.`,
+  );
+}
+
+/** Prints every plan; gives the exit code. */
+export async function printPlans(options: AllOptions & { json?: boolean }): Promise<number> {
+  const planned = await planAll(options);
+  process.stdout.write(
+    options.json === true ? `${plansJson(planned)}\n` : plannedText(planned, process.stdout.columns),
+  );
+  return planned.exitCode;
+}
+
+function plansJson({ tables, ...rest }: PlannedAll): string {
+  const told = tables.map(({ error, ...table }) => {
+    return { ...table, error: error === null ? null : errorFields(error) };
+  });
+  return JSON.stringify({ tables: told, ...rest });
+}
+
+/** Migrates them all and shows it; gives the exit code. */
+export async function followAll(options: RunAllOptions & { json: boolean }): Promise<number> {
+  const { json } = options;
+  const stopping = new AbortController();
+  // Before the first table's turn there is nothing to stop safely: a signal then ends the process as always.
+  const signals: (() => void)[] = [];
+  try {
+    const result = await runAll({
+      ...options,
+      signal: stopping.signal,
+      onTable: (event) => {
+        if (signals.length === 0) signals.push(onSignals(() => stopping.abort()));
+        process.stdout.write(json ? `${tableJson(event)}\n` : `${tableLine(event)}\n`);
+      },
+      onError: (error, table) => {
+        if (json)
+          process.stdout.write(`${JSON.stringify({ event: "error", table, ...errorFields(error) })}\n`);
+        else explain(error, table);
+      },
+      onRunning: (running, turn) =>
+        show(running, { json, table: turn.table, whole: wholeLine(turn), linesOnly: !turn.alone }),
+    });
+    process.stdout.write(
+      json ? `${JSON.stringify({ event: "all", ...result })}\n` : `\n${resultText(result)}`,
+    );
+    return result.exitCode;
+  } finally {
+    for (const off of signals) off();
+  }
+}
+
+function tableJson({ at, event, table, migration, ...fields }: TableEvent): string {
+  return JSON.stringify({ at, table, migration, event, ...fields });
+}
