@@ -74,7 +74,7 @@ function factsOf(table: TableInfo, named: (name: string) => string): Facts {
   const { attached } = table;
   const facts: Facts = new Map();
   const say = (fact: string, ...parts: unknown[]) =>
-    facts.set(fact, parts.map(text).filter(Boolean).join(" "));
+    facts.set(fact, readAgain(parts.map(text).filter(Boolean).join(" ")));
   table.columns.forEach((column, at) => {
     say(`column ${column.name}`, `number ${at + 1}`, columnText(column), comment(column.comment));
   });
@@ -144,6 +144,20 @@ function factsOf(table: TableInfo, named: (name: string) => string): Facts {
 
 function text(part: unknown): string {
   return part === null || part === undefined ? "" : typeof part === "string" ? part : JSON.stringify(part);
+}
+
+const VARCHAR = "E?'(?:[^']|'')*'::character varying";
+const CAST_LIST = new RegExp(String.raw`\(ARRAY\[(${VARCHAR}(?:, ${VARCHAR})*)\]\)::text\[\]`, "g");
+
+/**
+ * `varchar IN ('a', 'b')` is written with one cast around the list; what is made from that text casts each value. The
+ * planner takes them for the same, and pg_dump changes them so as well.
+ */
+function readAgain(definition: string): string {
+  return definition.replaceAll(CAST_LIST, (_, list: string) => {
+    const values = list.replaceAll(new RegExp(VARCHAR, "g"), (value) => `(${value})::text`);
+    return `ARRAY[${values}]`;
+  });
 }
 
 function comment(value: string | null | undefined): string {
