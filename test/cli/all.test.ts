@@ -5,19 +5,20 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { z } from "zod";
 import { compareWithLedger, createOrders, startWriter } from "../../src/demo/writer.js";
 import type { Session } from "../../src/pg/session.js";
+import { bundleCli } from "../support/bundle.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { type KillProxy, startKillProxy } from "./killpoint.js";
 import { objectsOf } from "./scene.js";
-import { buildCli, type Folder, freshFolder, jsonLines } from "./support.js";
+import { type Folder, freshFolder, jsonLines } from "./support.js";
 
-let built: ReturnType<typeof buildCli>;
+let built: ReturnType<typeof bundleCli>;
 let db: TestDatabase;
 let session: Session;
 let proxy: KillProxy;
 let folder: Folder;
 
 beforeAll(() => {
-  built = buildCli();
+  built = bundleCli();
 });
 afterAll(() => built.remove());
 
