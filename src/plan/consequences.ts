@@ -1,6 +1,7 @@
 /** What will be different for the application afterwards: said at plan, so that nothing surprises later (FEATURES N4). */
 import type { ColumnInfo, IndexInfo, TableInfo } from "../catalog/types.js";
 import { identList } from "../pg/quote.js";
+import { ROOT_NOT_VALID } from "./carry.js";
 import type { Consequence, Leaf, MigrationRequest } from "./types.js";
 
 interface Facts {
@@ -24,6 +25,7 @@ export function consequencesOf(facts: Facts): Consequence[] {
     ...clusterMark(facts),
     ...grantors(facts),
     ...incoming(facts),
+    ...keysOfLeaves(facts),
     ...movingRows(facts),
     ...published(facts),
   ];
@@ -145,6 +147,21 @@ function incoming({ table, request }: Facts): Consequence[] {
     advice:
       "Let the application check it. A rollback brings the constraint back, NOT VALID if rows break it by then.",
   }));
+}
+
+/** Measured on 15: 181 leaves with 4 keys 0.8 s, with 1 key 70 ms; each key makes the next one dearer. */
+const MANY_KEYS = 300;
+
+function keysOfLeaves({ table, leaves }: Facts): Consequence[] {
+  const made = leaves.length * (table.attached?.foreignKeys ?? []).length;
+  if (table.serverVersion >= ROOT_NOT_VALID || made < MANY_KEYS) return [];
+  return [
+    {
+      code: "many-foreign-keys-in-the-lock",
+      what: `${made} foreign keys (${leaves.length} leaves) are made inside the cutover's lock: before PostgreSQL 18 each leaf gets its own, which may take longer than the hold budget.`,
+      advice: "Choose longer intervals, or give --hold-budget 10s and cut over at a quiet hour.",
+    },
+  ];
 }
 
 function movingRows({ table, column }: Facts): Consequence[] {

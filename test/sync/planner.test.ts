@@ -36,7 +36,7 @@ function nodes(node: Node): Node[] {
 
 /** The nodes of an EXPLAIN ANALYZE of a prepared apply statement, with a generic plan as after many executions. */
 async function explain(sql: string, ids: string, first?: string): Promise<Node[]> {
-  await app.query(`PREPARE apply (bigint[]) AS ${sql}`);
+  await app.query(`PREPARE apply (uuid[]) AS ${sql}`);
   await app.begin();
   if (first !== undefined) await app.query(first, [`{${ids}}`]);
   for (const setting of [...APPLY_SETTINGS, "SET LOCAL plan_cache_mode = force_generic_plan"])
