@@ -30,6 +30,7 @@ const attachedRow = z.object({
       definition: z.string(),
       validated: z.boolean(),
       columns: z.array(z.string()),
+      childColumns: z.array(z.string()),
       comment: z.string().nullable(),
     }),
   ),
@@ -106,17 +107,21 @@ const INCOMING = /*sql*/ `
          ${DEFINITION} AS definition, k.convalidated AS validated,
          ARRAY(SELECT a.attname FROM unnest(k.confkey) WITH ORDINALITY AS f(attnum, at)
                  JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = f.attnum ORDER BY f.at) AS columns,
+         ARRAY(SELECT format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
+                 FROM unnest(k.conkey) WITH ORDINALITY AS f(attnum, at)
+                 JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = f.attnum ORDER BY f.at) AS "childColumns",
          obj_description(k.oid, 'pg_constraint') AS comment
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE k.confrelid = $1::oid AND k.contype = 'f' AND k.conparentid = 0`;
 
 const TRIGGERS = /*sql*/ `
   SELECT t.tgname AS name,
-         replace(pg_get_triggerdef(t.oid), format(' ON %s ', t.tgrelid::regclass), ' ON ${TABLE} ') AS definition,
+         overlay(d.text PLACING ' ON ${TABLE} ' FROM position(d.it IN d.text) FOR length(d.it)) AS definition,
          t.tgenabled AS enabled, t.tgtype & 1 = 1 AS row, t.tgtype & 2 = 2 AS before,
          t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL AS transition,
          obj_description(t.oid, 'pg_trigger') AS comment
     FROM pg_trigger t
+   CROSS JOIN LATERAL (SELECT pg_get_triggerdef(t.oid) AS text, format(' ON %s ', t.tgrelid::regclass) AS it) AS d
    WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND ${NOT_OURS}`;
 
 const POLICIES = /*sql*/ `

@@ -159,6 +159,8 @@ export interface IncomingKeyInfo {
   validated: boolean;
   /** The referenced columns, in order. */
   columns: string[];
+  /** The referencing columns with their types, as DDL writes them. */
+  childColumns: string[];
   comment: string | null;
 }
 

@@ -67,7 +67,12 @@ function sql(plan: Plan): Statement[] {
 
 function carried(plan: Plan): Carry {
   const leaves = plan.leaves.map((leaf) => qualified(plan.names.schema, leaf.name));
-  return carry(plan, "forward", { live: plan.source.attached ?? NOTHING, lagging: NOTHING, leaves });
+  return carry(plan, "forward", {
+    live: plan.source.attached ?? NOTHING,
+    lagging: NOTHING,
+    leaves,
+    returning: [],
+  });
 }
 
 async function run(context: PhaseContext): Promise<void> {

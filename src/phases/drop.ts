@@ -3,6 +3,7 @@ import { PartwayError } from "../errors.js";
 import { qualified } from "../pg/quote.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { dropLogSql, dropTriggersSql } from "../sync/capture.js";
+import { finishCarried } from "../sync/carried.js";
 import { oidOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
 import { sidesOf } from "../sync/pairs.js";
@@ -46,6 +47,8 @@ async function run(context: PhaseContext): Promise<void> {
       next: `Wait, or: partway finalize ${plan.id} --force ${plan.names.source}`,
     });
   }
+  // A machine that was lost right after cutover may have left foreign keys that are not validated yet.
+  if (stored.phase !== "drop") await finishCarried(context, session, "forward", shadowOid);
   await lease.tx(session, async () => {
     await session.query(STORE_SQL.setPhase, [plan.id, "drop"]);
   });

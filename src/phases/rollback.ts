@@ -6,7 +6,7 @@ import { carry, NOTHING } from "../plan/carry.js";
 import { freeName } from "../plan/names.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
-import { attachedMark, carriedNow, finishCarried } from "../sync/carried.js";
+import { attachedMark, carriedNow, finishCarried, givenUp } from "../sync/carried.js";
 import { leavesOf } from "../sync/leaves.js";
 import { tellLikeness } from "../sync/likeness.js";
 import { sidesOf } from "../sync/pairs.js";
@@ -28,7 +28,15 @@ function sql(plan: Plan): Statement[] {
     { sql: `LOCK TABLE ${live} IN ACCESS EXCLUSIVE MODE`, note: "then the last reverse drain" },
     { sql: renameSql(plan, "reverse") },
     ...(plan.sequences.length === 0 ? [] : [{ sql: sequenceSql(plan, "reverse") }]),
-    ...carry(plan, "reverse", { live: plan.source.attached ?? NOTHING, lagging: NOTHING, leaves: [] }).inside,
+    ...carry(plan, "reverse", {
+      live: {
+        ...(plan.source.attached ?? NOTHING),
+        ...(givenUp(plan).length > 0 ? { incomingKeys: [] } : {}),
+      },
+      lagging: NOTHING,
+      leaves: [],
+      returning: givenUp(plan),
+    }).inside,
   ];
 }
 

@@ -5,7 +5,7 @@
  * side has at that moment, the other side gets.
  */
 import { TABLE } from "../catalog/attached.js";
-import type { Attached, ForeignKeyInfo, PolicyInfo, TriggerInfo } from "../catalog/types.js";
+import type { Attached, ForeignKeyInfo, IncomingKeyInfo, PolicyInfo, TriggerInfo } from "../catalog/types.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
 import { shorten } from "./names.js";
 import type { Leaf, Plan, Statement } from "./types.js";
@@ -37,6 +37,8 @@ export interface CarryFrom {
   lagging: Attached;
   /** Quoted and qualified. */
   leaves: readonly string[];
+  /** Foreign keys of other tables that a rollback brings back although they were given up. */
+  returning: readonly IncomingKeyInfo[];
 }
 
 /** The statements of one direction. Names are those after the renames. */
@@ -51,7 +53,7 @@ export function carry(plan: Plan, direction: "forward" | "reverse", from: CarryF
     wholeTree: source.serverVersion >= ROOT_NOT_VALID,
   };
   const { live, lagging } = from;
-  const incoming = incomingKeys(side, live);
+  const incoming = incomingKeys(side, live, from.returning);
   return {
     tables: unique([
       ...live.foreignKeys.map((key) => key.parent),
@@ -121,15 +123,15 @@ export function commentOnConstraint(table: string, name: string, comment: string
  * Foreign keys of other tables: given up or pointed at the new table, as the operator chose; back again on rollback.
  * A child that is itself partitioned takes no NOT VALID before 18: it gets its constraint back after the lock.
  */
-function incomingKeys(side: Side, live: Attached): { tables: string[]; drop: Statement[]; add: Statement[] } {
-  const { plan, direction, left } = side;
-  const planned = plan.source.attached?.incomingKeys ?? [];
+function incomingKeys(
+  side: Side,
+  live: Attached,
+  returning: readonly IncomingKeyInfo[],
+): { tables: string[]; drop: Statement[]; add: Statement[] } {
+  const { plan, left } = side;
   const pointing = live.incomingKeys.map((key) => ({ ...key, child: key.self ? left : key.child }));
-  const back =
-    direction === "reverse"
-      ? planned.map((key) => ({ ...key, child: key.self ? side.name : key.child }))
-      : [];
-  const adding = plan.request.incomingFk === "repoint" && direction === "forward" ? live.incomingKeys : back;
+  const back = returning.map((key) => ({ ...key, child: key.self ? side.name : key.child }));
+  const adding = plan.request.incomingFk === "repoint" ? live.incomingKeys : back;
   const now = adding.filter((key) => key.childKind !== "p" || side.wholeTree);
   return {
     tables: unique([...pointing, ...now].map((key) => key.child)).filter(

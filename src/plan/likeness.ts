@@ -239,6 +239,10 @@ function reasonFor(
     return "n_distinct of the whole table is n_distinct_inherited on a partitioned one";
   if (fact.startsWith("cluster mark on ") && now === "false")
     return "a partitioned table has no cluster mark";
+  // An absent list of rights means the owner's alone; taking default privileges back writes them out.
+  const { grants, owner } = plan.source;
+  if (grants === null && before === null && fact.startsWith("grant ") && fact.endsWith(` to ${owner}`))
+    return "the owner's own rights, written out";
   if (fact.startsWith("grant ") && before !== null && now !== null)
     return "recorded as given by the owner; the right is the same";
   const given = plan.source.attached?.incomingKeys.some(

@@ -1,7 +1,7 @@
 /** What goes over with the name (plan/carry.ts), read when it is needed and finished after the lock. */
 import { z } from "zod";
 import { readAttached } from "../catalog/attached.js";
-import type { Attached } from "../catalog/types.js";
+import type { Attached, IncomingKeyInfo } from "../catalog/types.js";
 import { messageOf } from "../errors.js";
 import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
@@ -24,12 +24,18 @@ export async function carriedNow(
 ): Promise<Carry> {
   const leaves = (await leavesOf(session, shadowOid)).map((leaf) => leaf.table);
   if (direction === "forward")
-    return carry(plan, direction, { live: plan.source.attached ?? NOTHING, lagging: NOTHING, leaves });
+    return carry(plan, direction, {
+      live: plan.source.attached ?? NOTHING,
+      lagging: NOTHING,
+      leaves,
+      returning: [],
+    });
   const read = (oid: string) => readAttached(session, oid, plan.source.serverVersion);
   return carry(plan, direction, {
     live: await read(shadowOid),
     lagging: await read(plan.source.oid),
     leaves,
+    returning: (await comingBack(session, plan)).filter(({ why }) => why === null).map(({ key }) => key),
   });
 }
 
@@ -54,6 +60,47 @@ export async function attachedMark(session: Session, oids: readonly string[]): P
   return mark ?? "";
 }
 
+/** Foreign keys of other tables that the cutover took away for good: those that it re-points stand on the new table. */
+export function givenUp(plan: Plan): readonly IncomingKeyInfo[] {
+  return plan.request.incomingFk === "drop" ? (plan.source.attached?.incomingKeys ?? []) : [];
+}
+
+/** What keeps a foreign key from coming back: the application may have dropped its table, or made it another one. */
+const OBSTACLE_SQL = /*sql*/ `
+SELECT CASE
+    WHEN c.oid IS NULL THEN 'the table is not there any more'
+    WHEN c.relkind::text <> $2 THEN 'the table is of another kind now'
+    WHEN NOT pg_has_role(c.relowner, 'USAGE') THEN format('the table belongs to %s', pg_get_userbyid(c.relowner))
+    WHEN EXISTS (SELECT FROM unnest($3::text[]) AS wanted(line)
+                  WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
+                     AND format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)) = wanted.line))
+      THEN 'its columns are not there any more as they were'
+    WHEN EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = $4 AND k.confrelid <> $5::oid)
+      THEN 'another constraint has its name'
+  END AS why
+  FROM (SELECT) AS one LEFT JOIN pg_class c ON c.oid = to_regclass($1)`;
+
+/** The foreign keys that a rollback brings back, each with what keeps it from it. Other tables' alone can have changed. */
+async function comingBack(
+  session: Session,
+  plan: Plan,
+): Promise<{ key: IncomingKeyInfo; why: string | null }[]> {
+  const found: { key: IncomingKeyInfo; why: string | null }[] = [];
+  for (const key of givenUp(plan)) {
+    const { why } = key.self
+      ? { why: null }
+      : await session.one(z.object({ why: z.string().nullable() }), OBSTACLE_SQL, [
+          key.child,
+          key.childKind,
+          key.childColumns,
+          key.name,
+          plan.source.oid,
+        ]);
+    found.push({ key, why });
+  }
+  return found;
+}
+
 /**
  * Foreign keys went over NOT VALID, which the application does not notice: every write is checked. Now the rows that
  * are there are checked too, without a lock that anybody waits for, and what the leaves have is attached to the root.
@@ -67,11 +114,18 @@ export async function finishCarried(
 ): Promise<void> {
   const { plan } = context;
   const planned = plan.source.attached ?? NOTHING;
-  if (planned.foreignKeys.length + planned.incomingKeys.length === 0) return;
+  const none = planned.foreignKeys.length + planned.incomingKeys.length === 0;
+  if (direction === "forward" && none) return;
   const now = await readAttached(session, liveOid, plan.source.serverVersion);
+  const returning = direction === "reverse" ? await comingBack(session, plan) : [];
+  for (const { key, why } of returning.filter((one) => one.why !== null)) {
+    const message = `foreign key ${key.name} of ${key.child} was given up at cutover and is not brought back: ${why}`;
+    context.emit({ event: "log", level: "warn", message });
+  }
+  const lost = new Set(returning.filter(({ why }) => why !== null).map(({ key }) => key));
   const work = [
     ...(await ownKeys(session, plan, direction, liveOid, now)),
-    ...childKeys(plan, direction, now),
+    ...childKeys(plan, direction, now, lost),
   ];
   for (const { key, steps } of work) {
     try {
@@ -108,11 +162,15 @@ async function ownKeys(
   now: Attached,
 ): Promise<Work[]> {
   const live = qualified(plan.names.schema, plan.names.source);
-  const wanted = (plan.source.attached?.foreignKeys ?? []).filter((key) => key.validated);
+  // What was NOT VALID stays so; after a rollback that is also what the application has made in the window.
+  const planned = plan.source.attached?.foreignKeys ?? [];
+  const invalid = new Set(planned.filter((key) => !key.validated).map((key) => key.name));
+  const known = new Set(planned.map((key) => key.name));
   const work: Work[] = [];
-  for (const { name } of wanted) {
-    const key = now.foreignKeys.find((one) => one.name === name);
-    if (key === undefined || (key.onRoot && key.validated)) continue;
+  for (const key of now.foreignKeys) {
+    const { name } = key;
+    if (invalid.has(name) || (direction === "forward" && !known.has(name))) continue;
+    if (key.onRoot && key.validated) continue;
     const validate = (table: string): Step => ({
       purpose: `validation of foreign key ${name}`,
       calm: [table],
@@ -154,16 +212,28 @@ async function notValidated(session: Session, liveOid: string, name: string): Pr
 }
 
 /** Foreign keys of other tables: validated, or given back to a partitioned child, which takes them validated only. */
-function childKeys(plan: Plan, direction: Direction, now: Attached): Work[] {
+function childKeys(
+  plan: Plan,
+  direction: Direction,
+  now: Attached,
+  lost: ReadonlySet<IncomingKeyInfo>,
+): Work[] {
   const live = qualified(plan.names.schema, plan.names.source);
   const planned = plan.source.attached?.incomingKeys ?? [];
   const wanted = direction === "reverse" || plan.request.incomingFk === "repoint" ? planned : [];
   return wanted.flatMap((key): Work[] => {
+    if (lost.has(key)) return [];
     const there = now.incomingKeys.find((one) => one.name === key.name && one.child === key.child);
     const child = key.self ? live : key.child;
     const purpose = `foreign key ${key.name} on ${child}`;
     if (there === undefined) {
-      if (key.childKind !== "p" || plan.source.serverVersion >= ROOT_NOT_VALID) return [];
+      // Pointed at the new table and gone since: the application has dropped it.
+      if (
+        plan.request.incomingFk === "repoint" ||
+        key.childKind !== "p" ||
+        plan.source.serverVersion >= ROOT_NOT_VALID
+      )
+        return [];
       const strong = [child, live].map((table) => ({ table, mode: "SHARE ROW EXCLUSIVE" as const }));
       const sql = [
         `ALTER TABLE ${child} ADD CONSTRAINT ${ident(key.name)} ${key.definition}`,

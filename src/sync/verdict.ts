@@ -165,6 +165,10 @@ function stricter(before: Window, now: Window, retired: string): string[] {
     );
 }
 
+/** Another relation's rule or trigger is told as `name on schema.relation`, a view's rule as the view's. */
+const LEFT_BEHIND =
+  /^\+ (incoming-foreign-key |materialized-view |rule |other |inheritance-child |trigger (?!CREATE )|view (?:"(?:[^"]|"")*"|\S+) on )/;
+
 /**
  * What was made since cutover and would go with the new table, or go on reading it, in silence. Views, functions,
  * triggers and policies are taken back with the name; what stood at the plan already is no news.
@@ -173,7 +177,7 @@ function leftBehind(before: Fingerprint, now: Fingerprint, plan: Plan): string[]
   const plain = (line: string) => line.replace(/ NOT VALID$/, "");
   const known = new Set(plan.fingerprint.lines.map((line) => `+ ${plain(line)}`));
   return diffFingerprints(before, now)
-    .filter((line) => /^\+ (incoming-foreign-key|materialized-view) /.test(line) && !known.has(plain(line)))
+    .filter((line) => LEFT_BEHIND.test(line) && !known.has(plain(line)))
     .map((line) => `what was made since cutover would stay with the new table (${line})`);
 }
 

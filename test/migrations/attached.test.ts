@@ -1,6 +1,9 @@
 /** What stands on the table or reads it goes over with the name, works at once, and comes back on rollback. */
 import { describe, expect, test } from "vitest";
+import { parseStoredPlan } from "../../src/engine/stored-plan.js";
 import { sqlState } from "../../src/pg/sqlstate.js";
+import { mustReadStored } from "../../src/sync/store.js";
+import { verdict } from "../../src/sync/verdict.js";
 import { attachments } from "./attached.js";
 import { journey, type Scenario, type Scene } from "./journey.js";
 import { lines } from "./shape.js";
@@ -73,7 +76,8 @@ describe("foreign keys", () => {
       base({
         setup: [
           "CREATE TABLE public.child (id int PRIMARY KEY, t bigint, CONSTRAINT child_t FOREIGN KEY (t) REFERENCES public.t ON DELETE SET NULL)",
-          "INSERT INTO public.child SELECT g, g FROM generate_series(1, 20) g",
+          // No row refers to one that the clients may delete while nothing forbids it.
+          "INSERT INTO public.child SELECT g, NULL FROM generate_series(1, 20) g",
           "ALTER TABLE public.t ADD COLUMN parent bigint REFERENCES public.t",
         ],
         options: { by: "at", every: "month", ahead: "1", incomingFk: "drop" },
@@ -164,7 +168,7 @@ describe("triggers", () => {
           "CREATE TRIGGER h_replica AFTER DELETE ON public.t FOR EACH ROW EXECUTE FUNCTION public.note()",
           "ALTER TABLE public.t ENABLE REPLICA TRIGGER h_replica",
           "CREATE CONSTRAINT TRIGGER i_constraint AFTER INSERT ON public.t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.note()",
-          `CREATE TRIGGER "J Odd ""name" AFTER DELETE ON public.t FOR EACH ROW EXECUTE FUNCTION public.note()`,
+          `CREATE TRIGGER "J Odd ""name" AFTER DELETE ON public.t FOR EACH ROW EXECUTE FUNCTION public.note('is ON public.t now')`,
           "COMMENT ON TRIGGER a_noted ON public.t IS 'for the books'",
         ],
         // No row moves: one that does fires the triggers of DELETE and INSERT on the partitioned table.
@@ -264,5 +268,62 @@ describe("what the application made, changed or dropped during the window", () =
         ).toEqual(["true"]);
       },
     });
+  });
+
+  test("a foreign key made in it would come back NOT VALID, one that cannot come back would forbid the rollback", async () => {
+    await journey(
+      base({
+        setup: [
+          "CREATE TABLE public.child (id int PRIMARY KEY, t bigint CONSTRAINT child_t REFERENCES public.t)",
+          "CREATE TABLE public.other (id int PRIMARY KEY, t bigint CONSTRAINT other_t REFERENCES public.t)",
+        ],
+        options: { by: "at", every: "month", ahead: "1", incomingFk: "drop" },
+      }),
+      {
+        triggersChange: true,
+        cutOver: async ({ session }) => {
+          await session.query("ALTER TABLE public.child DROP COLUMN t");
+          await session.query(
+            "ALTER TABLE public.t ADD CONSTRAINT fresh FOREIGN KEY (org) REFERENCES public.org",
+          );
+        },
+        rolledBack: async ({ session, events }) => {
+          expect(
+            await lines(
+              session,
+              "SELECT conname || ' ' || convalidated AS line FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND conparentid = 0 ORDER BY 1",
+            ),
+          ).toEqual(["fresh true", "other_t true"]);
+          expect(JSON.stringify(events)).toMatch(
+            /child_t of public\.child was given up .* is not brought back/,
+          );
+        },
+      },
+    );
+  });
+
+  test("a rule on a view would go on writing to the table that lost the name", async () => {
+    await journey(
+      base({ setup: ["CREATE VIEW public.v AS SELECT status, count(*) AS n FROM public.t GROUP BY status"] }),
+      {
+        cutOver: async ({ session }) => {
+          await session.query(
+            "CREATE RULE w AS ON INSERT TO public.v DO INSTEAD INSERT INTO public.t (at, status) VALUES ('2026-08-01', NEW.status)",
+          );
+          const [id] = await lines(session, "SELECT id AS line FROM partway.migration");
+          const stored = await mustReadStored(session, id ?? "");
+          const { safe, sentence } = await verdict(
+            session,
+            parseStoredPlan(stored.id, stored.planJson),
+            stored,
+          );
+          expect({ safe, sentence }).toEqual({
+            safe: false,
+            sentence: expect.stringContaining("w on public.v"),
+          });
+          await session.query("DROP RULE w ON public.v");
+        },
+      },
+    );
   });
 });

@@ -283,7 +283,7 @@ test("a sequence that lagged behind the keys would hand out an id twice, and not
   await session.query("SELECT setval('public.items_id_seq', 7)");
   const migration = await startItems(db);
   await migration.through("cutover");
-  expect(migration.seen("log")).toEqual([
+  expect(migration.seen("log").filter(({ level }) => level === "warn")).toEqual([
     {
       event: "log",
       level: "warn",

@@ -25,6 +25,17 @@ test("a partial index of IN over a varchar would stop the migration, since the s
   ).toEqual([]);
 });
 
+test("an owner whose own rights are written out on the new table would stop the migration", () => {
+  const source = table({ grants: null });
+  const own = { grantee: "app", grantor: "app", privilege: "SELECT", grantable: false, column: null };
+  const told = (grants: (typeof own)[]) => {
+    const found = likeness({ ...planOf({}), source }, { table: table({ grants }), leafOptions: null }, "new");
+    return found.unexpected.map((one) => one.fact);
+  };
+  expect(told([own])).toEqual([]);
+  expect(told([own, { ...own, grantee: "somebody" }])).toEqual(["grant SELECT to somebody"]);
+});
+
 test("another value in that list would go unnoticed", () => {
   expect(
     differences(

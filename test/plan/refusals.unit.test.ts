@@ -52,6 +52,7 @@ const INCOMING: IncomingKeyInfo = {
   definition: "FOREIGN KEY (o) REFERENCES public.orders(id)",
   validated: true,
   columns: ["id"],
+  childColumns: ["o bigint"],
   comment: null,
 };
 const TRIGGER: TriggerInfo = {
