@@ -22,7 +22,8 @@ export async function startStandby(primary: RunningServer): Promise<Standby> {
   await primary.kill();
   execFileSync("cp", ["-a", dataDir, dir]);
   await primary.restart();
-  const port = primary.port + 12_001;
+  // Below the range of outgoing connections, one of which may have the port already; the primaries begin at 20000.
+  const port = primary.port - 12_001;
   const { password } = new URL(primary.superuserUrl);
   rmSync(join(dir, "postmaster.pid"), { force: true });
   writeFileSync(join(dir, "standby.signal"), "");

@@ -1,7 +1,7 @@
 /**
  * The command line in one file, as the tests start it thousands of times: half the processor time of the compiled one,
- * and a tenth to build. What is native stays outside, so the bundle lies inside the project, where its packages are
- * found. Compiled by tsc, as it is installed: test/docs.
+ * and two fifths of it to build. What is native stays outside, so the bundle lies inside the project, where its
+ * packages are found. Compiled by tsc, as it is installed: test/docs.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";

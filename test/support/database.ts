@@ -35,7 +35,7 @@ export async function freshDatabase(
   const password = randomBytes(9).toString("hex");
   await asAdmin(server.superuserUrl, async (admin) => {
     await admin.query(`CREATE ROLE ${ident(role)} LOGIN NOSUPERUSER PASSWORD ${literal(password)}`);
-    // Copied as files: half the processor time of a copy through the WAL, the default since 15.
+    // Copied as files: in memory half the processor time of a copy through the WAL, the default since 15.
     await admin.query(`CREATE DATABASE ${ident(name)} OWNER ${ident(role)} STRATEGY file_copy`);
   });
   const superuserUrl = withParts(server.superuserUrl, { database: name });
