@@ -120,7 +120,7 @@ describe("what works in process would fail as typed", () => {
     try {
       const session = await db.session();
       await session.query("CREATE TABLE public.t (id int PRIMARY KEY, at timestamptz NOT NULL)");
-      await session.query("CREATE VIEW public.v AS SELECT id FROM public.t");
+      await session.query("CREATE MATERIALIZED VIEW public.v AS SELECT id FROM public.t");
       const before = await lines(
         session,
         "SELECT oid || relname AS line FROM pg_class WHERE oid > 16383 ORDER BY 1",
@@ -128,9 +128,9 @@ describe("what works in process would fail as typed", () => {
       const usual = ["--by", "at", "--every", "month", "--yes", "--state", state];
       const refused = await partway(["run", "t", ...usual], db.ownerUrl);
       expect(refused.code).toBe(EXIT.refused);
-      expect(refused.stderr).toContain("DROP VIEW public.v;");
+      expect(refused.stderr).toContain("DROP MATERIALIZED VIEW public.v;");
       expect((await partway(["plan", "t", ...usual.slice(0, 4)], db.ownerUrl)).stdout).toContain(
-        "DROP VIEW public.v;",
+        "DROP MATERIALIZED VIEW public.v;",
       );
       for (const bad of [
         ["nowhere", ...usual],
