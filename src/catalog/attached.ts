@@ -142,12 +142,13 @@ const groupsByKey = (classid: string, objid: string) => /*sql*/ `
   EXISTS (SELECT FROM pg_depend g JOIN pg_constraint k ON k.oid = g.refobjid AND k.conrelid = $1::oid
            WHERE g.classid = '${classid}'::regclass AND g.objid = ${objid} AND g.refclassid = 'pg_constraint'::regclass)`;
 
+/** Not those of a session: nobody else may replace them, and the plan refuses them as unknown. */
 const VIEWS = /*sql*/ `
   SELECT ${QUALIFIED} AS name, pg_get_viewdef(c.oid) AS definition, c.reloptions AS options,
          ${groupsByKey("pg_rewrite", "r.oid")} AS "groupsByKey"
     FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind = 'v'
     JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE r.rulename = '_RETURN'
+   WHERE r.rulename = '_RETURN' AND n.nspname !~ '^pg_temp_'
      AND r.oid IN (SELECT d.objid FROM pg_depend d WHERE d.classid = 'pg_rewrite'::regclass
                       AND d.refclassid = 'pg_class'::regclass AND d.refobjid IN (SELECT oid FROM read))`;
 
@@ -181,14 +182,17 @@ const STATISTICS = /*sql*/ `
            length(format('CREATE STATISTICS %I.%I', n.nspname, s.stxname)) + 1) AS tail) AS whole
    WHERE s.stxrelid = $1::oid`;
 
-/** `read`: the table and the sequences it owns, which its readers may name as well. */
-const sql = (serverVersion: number) => /*sql*/ `
-  WITH tree AS (SELECT $1::oid AS oid UNION SELECT relid FROM pg_partition_tree($1::oid::regclass)),
+/** `read`: the table $1 and the sequences it owns, which its readers may name as well. */
+export const READ = /*sql*/ `
        read AS (SELECT $1::oid AS oid
                 UNION
                 SELECT d.objid FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
                  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
-                   AND d.refobjid = $1::oid AND d.deptype IN ('a', 'i'))
+                   AND d.refobjid = $1::oid AND d.deptype IN ('a', 'i'))`;
+
+const sql = (serverVersion: number) => /*sql*/ `
+  WITH tree AS (SELECT $1::oid AS oid UNION SELECT relid FROM pg_partition_tree($1::oid::regclass)),
+       ${READ}
   SELECT json_build_object(
     'foreignKeys', ${list(FOREIGN_KEYS)}, 'incomingKeys', ${list(INCOMING)}, 'triggers', ${list(TRIGGERS)},
     'policies', ${list(POLICIES)}, 'views', ${list(VIEWS)}, 'functions', ${list(FUNCTIONS)},

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type { Session } from "../pg/session.js";
+import { READ } from "./attached.js";
 import { NOT_OURS } from "./dependents.js";
 import { jsonRows } from "./json.js";
 
@@ -96,7 +97,7 @@ const FRAME = /*sql*/ `
    WHERE c.oid = $1::oid`;
 
 /** $2: roles, 'public' among them where PUBLIC alone counts. pg_has_role does not know that name. */
-const any = (condition: string) =>
+const anyRole = (condition: string) =>
   /*sql*/ `EXISTS (SELECT FROM unnest($2::text[]) AS r(name) WHERE ${condition})`;
 const member = (oid: string, how = "USAGE") =>
   /*sql*/ `EXISTS (SELECT FROM unnest($2::text[]) AS u(name) JOIN pg_roles r ON r.rolname = u.name
@@ -104,11 +105,11 @@ const member = (oid: string, how = "USAGE") =>
 
 const standingSql = (serverVersion: number) => /*sql*/ `
   SELECT ${member("c.relowner")}${serverVersion >= 160_000 ? ` AND ${member("c.relowner", "SET")}` : ""} AS owns,
-         ${any("has_schema_privilege(r.name, c.relnamespace, 'USAGE')")}
-           AND ${any("has_schema_privilege(r.name, c.relnamespace, 'CREATE')")} AS "createInSchema",
-         ${any("has_database_privilege(r.name, current_database(), 'CREATE')")} AS "createInDatabase",
-         (SELECT ${any("has_schema_privilege(r.name, p.oid, 'USAGE')")}
-             AND ${any("has_schema_privilege(r.name, p.oid, 'CREATE')")}
+         ${anyRole("has_schema_privilege(r.name, c.relnamespace, 'USAGE')")}
+           AND ${anyRole("has_schema_privilege(r.name, c.relnamespace, 'CREATE')")} AS "createInSchema",
+         ${anyRole("has_database_privilege(r.name, current_database(), 'CREATE')")} AS "createInDatabase",
+         (SELECT ${anyRole("has_schema_privilege(r.name, p.oid, 'USAGE')")}
+             AND ${anyRole("has_schema_privilege(r.name, p.oid, 'CREATE')")}
             FROM pg_namespace p WHERE p.nspname = 'partway') AS "partwaySchema"
     FROM pg_class c WHERE c.oid = $1::oid`;
 
@@ -160,26 +161,22 @@ const OBJECTS = /*sql*/ `
 
 const alteredSql = (serverVersion: number) => {
   const lock = lockRights(serverVersion);
-  const references = any(
+  const references = anyRole(
     "(has_table_privilege(r.name, q.parent, 'REFERENCES') OR NOT EXISTS (SELECT FROM unnest(q.keys) AS k(attnum) WHERE NOT has_column_privilege(r.name, q.parent, k.attnum, 'REFERENCES')))",
   );
   return /*sql*/ `
-  WITH read AS (SELECT $1::oid AS oid
-                UNION
-                SELECT d.objid FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
-                 WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
-                   AND d.refobjid = $1::oid AND d.deptype IN ('a', 'i'))
+  WITH ${READ}
   SELECT q.kind, q.name, o.rolname AS owner, o.rolsuper AS "ownerIsSuperuser", ${member("q.owner")} AS member,
          q.nsp::regnamespace::name AS schema,
-         q.nsp IS NULL OR ${any("has_schema_privilege(r.name, q.nsp, 'USAGE')")} AS usage,
-         q.nsp IS NULL OR ${any("has_schema_privilege(r.name, q.nsp, 'CREATE')")} AS create,
+         q.nsp IS NULL OR ${anyRole("has_schema_privilege(r.name, q.nsp, 'USAGE')")} AS usage,
+         q.nsp IS NULL OR ${anyRole("has_schema_privilege(r.name, q.nsp, 'CREATE')")} AS create,
          q.nsp IS NULL OR (has_schema_privilege(t.relowner, q.nsp, 'USAGE')
            AND has_schema_privilege(t.relowner, q.nsp, 'CREATE')) AS "tableOwnerCreates",
          array_remove(ARRAY[
            CASE WHEN q.parent IS NOT NULL AND NOT ${references} THEN 'REFERENCES' END,
-           CASE WHEN q.parent IS NOT NULL AND NOT ${any(`has_table_privilege(r.name, q.parent, '${lock.any}')`)}
+           CASE WHEN q.parent IS NOT NULL AND NOT ${anyRole(`has_table_privilege(r.name, q.parent, '${lock.any}')`)}
                 THEN '${lock.least}' END,
-           CASE WHEN q.executes IS NOT NULL AND NOT ${any("has_function_privilege(r.name, q.executes, 'EXECUTE')")}
+           CASE WHEN q.executes IS NOT NULL AND NOT ${anyRole("has_function_privilege(r.name, q.executes, 'EXECUTE')")}
                 THEN 'EXECUTE' END], NULL) AS lacking
     FROM (${OBJECTS}) AS q JOIN pg_roles o ON o.oid = q.owner JOIN pg_class t ON t.oid = $1::oid
    ORDER BY q.kind, q.name`;

@@ -128,7 +128,15 @@ export async function acquireLocks(
     });
     const asked = performance.now();
     try {
-      for (const lock of locks) await session.query(lock);
+      for (const [at, lock] of locks.entries()) {
+        // All of a try's locks share one bound: who waits for the first of them must not wait a timeout for each.
+        if (at > 0 && statementMs > 0) {
+          const left = Math.max(1, timeoutMs - (performance.now() - asked));
+          await setLocal(session, "lock_timeout", left);
+          await setLocal(session, "statement_timeout", left);
+        }
+        await session.query(lock);
+      }
       await setLocal(session, "statement_timeout", 0);
       return true;
     } catch (error) {
@@ -151,7 +159,8 @@ export async function acquireLocks(
   }
   const last = attempt + request.tries - 1;
   const strong = request.strong.map(lockSql);
-  let { timeoutMs } = request;
+  const most = boundOf(request, deadlockMs);
+  let timeoutMs = Math.min(request.timeoutMs, most);
   for (; attempt <= last; attempt++) {
     if (await once(strong, timeoutMs, timeoutMs)) {
       const { purpose } = request;
@@ -161,10 +170,18 @@ export async function acquireLocks(
     }
     failed(attempt, timeoutMs);
     // Long transactions of 50-500 ms never let a flat 100 ms in: grow by a quarter to the stated bound (DESIGN 3.6).
-    timeoutMs = Math.min(Math.ceil(timeoutMs * 1.25), request.timeoutMaxMs);
+    timeoutMs = Math.min(Math.ceil(timeoutMs * 1.25), most);
     if (attempt < last) await sleep(timeoutMs * (0.5 + Math.random()), undefined, { signal: request.signal });
   }
   throw giveUp(last);
+}
+
+/**
+ * Longest a try may last. With more tables than the two that are exchanged (a foreign key's parent, say) the application
+ * may hold the one and wait for the other: it is we who have to let go, before its own deadlock check ends its statement.
+ */
+function boundOf({ strong, timeoutMaxMs }: LockRequest, deadlockMs: number): number {
+  return strong.length > 2 ? Math.min(timeoutMaxMs, Math.floor(deadlockMs * 0.8)) : timeoutMaxMs;
 }
 
 function lockSql(lock: StrongLock): string {

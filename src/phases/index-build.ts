@@ -8,7 +8,6 @@ import { z } from "zod";
 import { PartwayError } from "../errors.js";
 import { ident, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
-import { statisticsDdl } from "../plan/carry.js";
 import { leafIndexName } from "../plan/names.js";
 import type { IndexPlan, Plan, Statement } from "../plan/types.js";
 import { captureStands, leafTriggerDdl, logDdl, triggerDdl } from "../sync/capture.js";
@@ -66,7 +65,7 @@ function sql(plan: Plan): Statement[] {
         { sql: attachSql(plan, index, name), note: "once for each leaf" },
       ];
     }),
-    ...settledDdl(plan, shadow, first === undefined ? [] : [{ name: leafName, table: leaf }]),
+    ...identityByIndex(plan, shadow, first === undefined ? [] : [{ name: leafName, table: leaf }]),
     { sql: `VACUUM (FREEZE, ANALYZE) ${leaf}`, note: "leaves; then ANALYZE of the parent" },
     ...logDdl(plan, "reverse"),
     ...triggerDdl(plan, "reverse", shadow),
@@ -198,25 +197,20 @@ function commentsSql(plan: Plan, index: IndexPlan): string[] {
   ];
 }
 
-/** Extended statistics and a replica identity by index: what needs rows or indexes to be there. */
-function settledDdl(
+/** REPLICA IDENTITY USING INDEX, once the indexes are there: parent and leaves, which do not inherit it. */
+function identityByIndex(
   plan: Plan,
   shadow: string,
   leaves: readonly Pick<LeafRow, "name" | "table">[],
 ): Statement[] {
   const identity = plan.indexes.find((index) => index.isReplicaIdentity === true);
+  if (identity === undefined) return [];
   const by = (table: string, name: string) => ({
     sql: `ALTER TABLE ${table} REPLICA IDENTITY USING INDEX ${ident(name)}`,
   });
   return [
-    ...statisticsDdl(plan, shadow, null),
-    ...leaves.flatMap((leaf) => statisticsDdl(plan, leaf.table, leaf)),
-    ...(identity === undefined
-      ? []
-      : [
-          by(shadow, identity.shadowName),
-          ...leaves.map((leaf) => by(leaf.table, leafIndexName(leaf, identity))),
-        ]),
+    by(shadow, identity.shadowName),
+    ...leaves.map((leaf) => by(leaf.table, leafIndexName(leaf, identity))),
   ];
 }
 
@@ -227,7 +221,7 @@ async function statistics(context: PhaseContext, sessions: Session[], leaves: Le
   if (session === undefined) return;
   const shadow = qualified(plan.names.schema, plan.names.shadow);
   await lease.tx(session, async () => {
-    for (const { sql: text } of settledDdl(plan, shadow, leaves)) await session.query(text);
+    for (const { sql: text } of identityByIndex(plan, shadow, leaves)) await session.query(text);
   });
   await runPool(sessions, leaves, context.gate, async (worker, leaf) => {
     // VACUUM cannot run in the transaction that checks the epoch; a process taken over sends no more than one.

@@ -7,6 +7,7 @@
 import { TABLE } from "../catalog/attached.js";
 import type { Attached, ForeignKeyInfo, IncomingKeyInfo, PolicyInfo, TriggerInfo } from "../catalog/types.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
+import { optionList } from "./indexes.js";
 import { shorten } from "./names.js";
 import type { Leaf, Plan, Statement } from "./types.js";
 
@@ -236,25 +237,16 @@ function notValidChecks({ plan, name }: Side): Statement[] {
     ]);
 }
 
-function viewOptions(options: readonly string[]): string {
-  return options
-    .map((option) => {
-      const at = option.indexOf("=");
-      return `${ident(option.slice(0, at))}=${literal(option.slice(at + 1))}`;
-    })
-    .join(", ");
-}
-
 /** Takes ACCESS EXCLUSIVE: sets what is set already, in the same order, or takes back what is not set. */
 function lockView({ name, options }: Attached["views"][number]): string {
   return options === null || options.length === 0
     ? `ALTER VIEW ${name} RESET (security_barrier)`
-    : `ALTER VIEW ${name} SET (${viewOptions(options)})`;
+    : `ALTER VIEW ${name} SET (${optionList(options)})`;
 }
 
 /** OR REPLACE keeps the view's rights, comments, triggers and whatever reads it; options have to be said again. */
 function view({ name, definition, options }: Attached["views"][number]): Statement {
-  const withOptions = options === null || options.length === 0 ? "" : ` WITH (${viewOptions(options)})`;
+  const withOptions = options === null || options.length === 0 ? "" : ` WITH (${optionList(options)})`;
   return {
     sql: `CREATE OR REPLACE VIEW ${name}${withOptions} AS ${definition.trimEnd().replace(/;$/, "")}`,
     note: "read again by name",
@@ -303,8 +295,12 @@ function statisticsNames({ plan, direction }: Side, live: Attached, lagging: Att
   });
 }
 
-/** Extended statistics on the shadow and on one leaf: before ANALYZE fills them. `table` is quoted. */
-export function statisticsDdl(plan: Plan, table: string, leaf: Pick<Leaf, "name"> | null): Statement[] {
+/** Extended statistics on the shadow, and on each leaf, also one that is made late. `table` is quoted. */
+export function statisticsDdl(
+  plan: Pick<Plan, "id" | "source">,
+  table: string,
+  leaf: Pick<Leaf, "name"> | null,
+): Statement[] {
   return (plan.source.attached?.statistics ?? []).flatMap((one) => {
     const tag = plan.id.slice(-6);
     const called =
@@ -312,7 +308,7 @@ export function statisticsDdl(plan: Plan, table: string, leaf: Pick<Leaf, "name"
     const name = qualified(one.schema, called);
     const owned = plan.source.owner === plan.source.rights.role;
     return [
-      { sql: `CREATE STATISTICS IF NOT EXISTS ${name}${one.tail} FROM ${table}` },
+      { sql: `CREATE STATISTICS ${name}${one.tail} FROM ${table}` },
       ...(one.target === null ? [] : [{ sql: `ALTER STATISTICS ${name} SET STATISTICS ${one.target}` }]),
       ...(leaf !== null || one.comment === null
         ? []

@@ -4,11 +4,14 @@
  */
 import type { ColumnInfo, GrantInfo } from "../catalog/types.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
-import { replicaIdentityDdl } from "./carry.js";
+import { replicaIdentityDdl, statisticsDdl } from "./carry.js";
 import { optionList } from "./indexes.js";
 import type { Leaf, LeafBounds, Plan, Statement } from "./types.js";
 
-type Facts = Pick<Plan, "source" | "names" | "request" | "key" | "partitionBy" | "leaves" | "sequences">;
+type Facts = Pick<
+  Plan,
+  "id" | "source" | "names" | "request" | "key" | "partitionBy" | "leaves" | "sequences"
+>;
 
 /** Parent, owner, grants, comments, leaves, in the order in which they run. */
 export function shadowDdl(plan: Facts): Statement[] {
@@ -23,6 +26,7 @@ export function shadowDdl(plan: Facts): Statement[] {
     ...comments(plan),
     ...rowSecurity(plan),
     ...replicaIdentityDdl(plan.source.replicaIdentity, shadowOf(plan)),
+    ...statisticsDdl(plan, shadowOf(plan), null),
     ...plan.leaves.flatMap((leaf) => leafDdl(plan, leaf)),
   ];
 }
@@ -43,6 +47,7 @@ export function leafDdl(plan: Facts, leaf: Leaf): Statement[] {
     { sql: options.length === 0 ? create : `${create} WITH (${options.join(", ")})` },
     ...columnSettings(source.columns, table, false),
     ...replicaIdentityDdl(source.replicaIdentity, table),
+    ...statisticsDdl(plan, table, leaf),
     ...ownership(plan, table),
     ...revokeDefaults(`TABLE ${table}`, source.defaultGrantees, source.owner),
   ];

@@ -44,6 +44,7 @@ export function makePlan({ table, survey, request: asked, fingerprint, id, nonce
   ];
   const indexes = key === null ? [] : planIndexes(table, key.name, partitionBy, leaves, claim, reserved);
   const facts = {
+    id,
     source: table,
     names,
     request,
@@ -54,7 +55,6 @@ export function makePlan({ table, survey, request: asked, fingerprint, id, nonce
   };
   return {
     version: 1,
-    id,
     nonce,
     ...facts,
     keyIndexName: key?.name ?? "",

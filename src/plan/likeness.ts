@@ -28,16 +28,22 @@ export interface Likeness {
 
 export interface Candidate {
   table: TableInfo;
-  /** Storage parameters of its leaves, one entry for each set that occurs; null for a table without leaves. */
-  leafOptions: { options: string[]; toastOptions: string[] }[] | null;
+  /**
+   * Storage parameters of its leaves, one entry for each set that occurs; null for a table without leaves. TOAST's are
+   * null for leaves that need no TOAST table.
+   */
+  leafOptions: { options: string[]; toastOptions: string[] | null }[] | null;
 }
 
 type Facts = Map<string, string>;
+
+const TOAST = "storage parameters of TOAST";
 
 /** Compares the source as the plan found it with `candidate`. */
 export function likeness(plan: Plan, candidate: Candidate, stage: Stage): Likeness {
   const before = factsOf(plan.source, (name) => name);
   const now = factsOf(withLeaves(candidate), stage === "shadow" ? finalNames(plan) : (name) => name);
+  if (candidate.leafOptions?.every(({ toastOptions }) => toastOptions === null) === true) now.delete(TOAST);
   const found = [...new Set([...before.keys(), ...now.keys()])].sort().flatMap((fact): Disparity[] => {
     const [was, is] = [before.get(fact) ?? null, now.get(fact) ?? null];
     return was === is ? [] : [{ fact, before: was, now: is, reason: reasonFor(plan, stage, fact, was, is) }];
@@ -54,7 +60,7 @@ function withLeaves({ table, leafOptions }: Candidate): TableInfo {
   const [first, ...others] = leafOptions ?? [];
   if (first === undefined) return table;
   return others.length === 0
-    ? { ...table, ...first }
+    ? { ...table, options: first.options, toastOptions: first.toastOptions ?? [] }
     : { ...table, options: ["leaves differ"], toastOptions: ["leaves differ"] };
 }
 
@@ -106,11 +112,8 @@ function factsOf(table: TableInfo, named: (name: string) => string): Facts {
   for (const grant of [...(table.grants ?? []), ...table.columnGrants])
     say(`grant ${grantText(grant)}`, `by ${grant.grantor}`);
   say("owner", table.owner);
-  say(
-    "storage parameters",
-    table.options.toSorted(),
-    table.toastOptions.map((one) => `toast.${one}`).toSorted(),
-  );
+  say("storage parameters", table.options.toSorted());
+  say(TOAST, table.toastOptions.toSorted());
   say("tablespace", table.tablespace);
   say("access method", table.accessMethod ?? "heap");
   say("replica identity", table.replicaIdentity);
@@ -211,6 +214,9 @@ function grantText({ privilege, column, grantee, grantable }: GrantInfo): string
 /** What comes with the name only. */
 const WITH_THE_NAME = /^(foreign key|trigger|policy|view|function|publication) /;
 
+/** What reads the table or points at it from elsewhere: another one of these takes nothing from it. */
+const ELSEWHERE = /^((view|function|publication) |foreign key .* on )/;
+
 function reasonFor(
   plan: Plan,
   stage: Stage,
@@ -218,6 +224,7 @@ function reasonFor(
   before: string | null,
   now: string | null,
 ): string | null {
+  if (stage !== "shadow" && before === null && ELSEWHERE.test(fact)) return "made since the plan";
   if (stage === "source") return null;
   if (stage === "shadow" && now === null) {
     if (WITH_THE_NAME.test(fact)) return "goes over at cutover";
@@ -226,6 +233,7 @@ function reasonFor(
     if (plan.source.checks.some((check) => !check.validated && fact === `check ${check.name}`))
       return "NOT VALID: comes back at cutover";
   }
+  if (fact === TOAST && now === null) return "its leaves need no TOAST table";
   const keys = plan.indexes.filter((index) => {
     const source = plan.source.indexes.find((one) => one.name === index.finalName);
     return (index.isPair || source?.primary === true) && fact === `index ${index.finalName}`;

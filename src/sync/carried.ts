@@ -1,8 +1,10 @@
 /** What goes over with the name (plan/carry.ts), read when it is needed and finished after the lock. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { readAttached } from "../catalog/attached.js";
 import type { Attached, IncomingKeyInfo } from "../catalog/types.js";
-import { messageOf } from "../errors.js";
+import { messageOf, PartwayError } from "../errors.js";
+import { setLocal } from "../pg/locks.js";
 import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
@@ -51,7 +53,7 @@ SELECT md5(string_agg(row, ',' ORDER BY row)) AS mark FROM (
 
 /**
  * Another text whenever something was attached to one of the relations, taken away, replaced or switched: what hangs
- * on a table has its pg_depend rows written again with it. A hundredth of what reading it all costs.
+ * on a table has its pg_depend rows written again with it.
  */
 export async function attachedMark(session: Session, oids: readonly string[]): Promise<string> {
   const { mark } = await session.one(z.object({ mark: z.string().nullable() }), MARK_SQL, [
@@ -129,7 +131,7 @@ export async function finishCarried(
   ];
   for (const { key, steps } of work) {
     try {
-      for (const step of steps) await inLock(context, session, { ...step, work: run(session, step.sql) });
+      for (const step of steps) await patiently(context, session, key, step);
     } catch (error) {
       if (sqlState(error) !== SQLSTATE.foreignKeyViolation) throw error;
       const message = `foreign key ${key} holds for every new row, but stays NOT VALID: a row that was there breaks it (${messageOf(error)})`;
@@ -138,13 +140,53 @@ export async function finishCarried(
   }
 }
 
-const run = (session: Session, sql: readonly string[]) => async (): Promise<void> => {
-  for (const text of sql) await session.query(text);
-};
+/** SQLSTATEs of a statement that met somebody's lock on a third table: a parent that is being altered. */
+const IN_THE_WAY: ReadonlySet<string> = new Set([
+  SQLSTATE.lockNotAvailable,
+  SQLSTATE.queryCanceled,
+  SQLSTATE.deadlockDetected,
+]);
+
+/** Nobody waits for this: what is in the way is waited out, as often as a lock is tried. */
+async function patiently(context: LockContext, session: Session, key: string, step: Step): Promise<void> {
+  const { plan, settings, signal } = context;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await taken(context, session, step);
+    } catch (error) {
+      if (!IN_THE_WAY.has(sqlState(error) ?? "")) throw error;
+      if (attempt >= settings.lockTries)
+        throw new PartwayError(
+          "lock-busy",
+          {
+            what: `foreign key ${key} could not be validated in ${attempt} tries: ${messageOf(error)}`,
+            state: `The names are exchanged and nothing is lost; every new row is checked, those that were there are not yet.`,
+            next: `partway resume ${plan.id} validates it`,
+          },
+          { cause: error },
+        );
+      await sleep(Math.min(5000, 250 * attempt), undefined, { signal });
+    }
+  }
+}
+
+/** Validation takes locks that no reader or writer waits for: longer than an autovacuum needs to yield to them, ms. */
+const CALM_MS = 3000;
+
+function taken(context: LockContext, session: Session, { purpose, strong, sql }: Step): Promise<void> {
+  const work = async (): Promise<void> => {
+    for (const text of sql) await session.query(text);
+  };
+  if (strong.length > 0) return inLock(context, session, { purpose, calm: [], strong, work });
+  return context.lease.tx(session, async () => {
+    await setLocal(session, "lock_timeout", CALM_MS);
+    await work();
+  });
+}
 
 interface Step {
   purpose: string;
-  calm: string[];
+  /** Tables that the statements lock against writers. */
   strong: { table: string; mode: "SHARE ROW EXCLUSIVE" }[];
   sql: string[];
 }
@@ -173,7 +215,6 @@ async function ownKeys(
     if (key.onRoot && key.validated) continue;
     const validate = (table: string): Step => ({
       purpose: `validation of foreign key ${name}`,
-      calm: [table],
       strong: [],
       sql: [`ALTER TABLE ${table} VALIDATE CONSTRAINT ${ident(name)}`],
     });
@@ -183,7 +224,6 @@ async function ownKeys(
     }
     const attach: Step = {
       purpose: `foreign key ${name}`,
-      calm: [],
       strong: [key.parent, live].map((table) => ({ table, mode: "SHARE ROW EXCLUSIVE" })),
       sql: [
         `ALTER TABLE ${live} ADD CONSTRAINT ${ident(name)} ${key.definition}`,
@@ -239,10 +279,10 @@ function childKeys(
         `ALTER TABLE ${child} ADD CONSTRAINT ${ident(key.name)} ${key.definition}`,
         ...commentOnConstraint(child, key.name, key.comment).map((statement) => statement.sql),
       ];
-      return [{ key: key.name, steps: [{ purpose, calm: [], strong, sql }] }];
+      return [{ key: key.name, steps: [{ purpose, strong, sql }] }];
     }
     if (there.validated || !key.validated) return [];
     const sql = [`ALTER TABLE ${child} VALIDATE CONSTRAINT ${ident(key.name)}`];
-    return [{ key: key.name, steps: [{ purpose, calm: [child], strong: [], sql }] }];
+    return [{ key: key.name, steps: [{ purpose, strong: [], sql }] }];
   });
 }

@@ -7,16 +7,16 @@ import { type Disparity, type Likeness, likeness, type Stage } from "../plan/lik
 import type { Plan } from "../plan/types.js";
 
 const LEAF_OPTIONS_SQL = /*sql*/ `
-SELECT DISTINCT coalesce(c.reloptions, '{}')::text AS options, coalesce(t.reloptions, '{}')::text AS toast,
-       to_json(coalesce(c.reloptions, '{}'))::text AS "optionsJson", to_json(coalesce(t.reloptions, '{}'))::text AS "toastJson"
+SELECT DISTINCT to_json(coalesce(c.reloptions, '{}'))::text AS "optionsJson",
+       CASE WHEN t.oid IS NOT NULL THEN to_json(coalesce(t.reloptions, '{}'))::text END AS "toastJson"
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
  WHERE i.inhparent = $1::oid`;
 
 const LeafOptions = z
-  .object({ optionsJson: z.string(), toastJson: z.string() })
+  .object({ optionsJson: z.string(), toastJson: z.string().nullable() })
   .transform(({ optionsJson, toastJson }) => ({
     options: strings(optionsJson),
-    toastOptions: strings(toastJson),
+    toastOptions: toastJson === null ? null : strings(toastJson),
   }));
 
 function strings(json: string): string[] {

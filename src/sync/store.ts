@@ -28,6 +28,8 @@ export type StorePhase = z.infer<typeof StorePhase>;
 export const STORE_SQL = {
   /** CREATE SCHEMA IF NOT EXISTS asks for CREATE on the database even when the schema is there: look first. */
   schemaExists: /*sql*/ `SELECT (to_regnamespace('partway') IS NOT NULL)::text AS present`,
+  /** Two that begin at the same moment would both find no schema, and both make it. */
+  oneMaker: /*sql*/ `SELECT pg_advisory_xact_lock(hashtext('partway'), 0)`,
   makeSchema: /*sql*/ `CREATE SCHEMA partway; COMMENT ON SCHEMA partway IS 'made by partway'`,
   make: /*sql*/ `
 CREATE TABLE IF NOT EXISTS partway.migration (
@@ -153,6 +155,7 @@ export async function mustReadStored(session: Session, id: string): Promise<Stor
 /** Makes the schema and the migration's row; does nothing when the row is there. Refuses a second migration of a table. */
 export async function makeStored(session: Session, plan: Plan): Promise<void> {
   await session.tx(async () => {
+    await session.query(STORE_SQL.oneMaker);
     const { present } = await session.one(z.object({ present: bool }), STORE_SQL.schemaExists);
     if (!present) await session.query(STORE_SQL.makeSchema);
     await session.query(STORE_SQL.make);

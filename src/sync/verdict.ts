@@ -28,6 +28,7 @@ const CAP = 1_000_000;
 export async function verdict(session: Session, plan: Plan, stored: StoredMigration): Promise<Verdict> {
   const sides = sidesOf(plan, "reverse");
   const reasons = await definitionReasons(session, plan, stored);
+  if (stored.shadowOid !== null) reasons.push(...(await othersReaders(session, stored.shadowOid)));
   if (reasons.length > 0) return notSafe(reasons, 0);
   const keysBehind = await backlog(session, sides.log, CAP);
   const data = keysBehind === 0 ? [] : await dataReasons(session, plan, sides);
@@ -41,6 +42,25 @@ function safe(keysBehind: number): Verdict {
 
 function notSafe(reasons: string[], keysBehind: number): Verdict {
   return { safe: false, sentence: `rollback is not safe because ${reasons.join("; and ")}`, keysBehind };
+}
+
+const OTHERS_SQL = /*sql*/ `
+SELECT format('view %s belongs to %I', c.oid::regclass, pg_get_userbyid(c.relowner)) AS line
+  FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind = 'v' JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE r.oid IN (SELECT d.objid FROM pg_depend d WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = $1::oid)
+   AND n.nspname !~ '^pg_temp_' AND NOT pg_has_role(c.relowner, 'USAGE')
+UNION
+SELECT format('function %s belongs to %I', p.oid::regprocedure, pg_get_userbyid(p.proowner))
+  FROM pg_proc p
+ WHERE p.oid IN (SELECT d.objid FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.refobjid = $1::oid)
+   AND NOT pg_has_role(p.proowner, 'USAGE') ORDER BY 1`;
+
+/** Readers made in the window that only their owner may make to read the old table again. */
+async function othersReaders(session: Session, shadowOid: string): Promise<string[]> {
+  const rows = await session.rows(z.object({ line: z.string() }), OTHERS_SQL, [shadowOid]);
+  return rows.map(
+    ({ line }) => `${line}, whose rights Partway has not: it could not be made to read the old table again`,
+  );
 }
 
 /** What in the two tables' definitions forbids a rollback. Cheap catalog reads: also run inside the rollback's lock. */

@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { EXIT } from "../../src/errors.js";
 import { verdict } from "../../src/sync/verdict.js";
+import { asAdmin } from "../support/database.js";
 import type { TestMigration } from "../support/migration.js";
 import { value } from "../support/migration.js";
 import { type Hostile, openHostile } from "./scene.js";
@@ -60,6 +61,15 @@ async function safeAndBack(settings = {}): Promise<void> {
   expect(await scene.kind()).toBe("r");
   expect(await scene.rows()).toBe(before);
 }
+
+test("a view that somebody else made on the new table would make a rollback fail that was called safe", async () => {
+  const admin = (statement: string) =>
+    asAdmin(scene.db.superuserUrl, async (session) => void (await session.query(statement)));
+  await admin("CREATE VIEW public.theirs AS SELECT id FROM public.orders");
+  await unsafe(/view public\.theirs belongs to \S+, whose rights Partway has not/);
+  await admin("DROP VIEW public.theirs");
+  await safeAndBack();
+});
 
 describe("unsafe, and the remedy that the sentence names", () => {
   const CASES: [what: string, act: () => string[], said: RegExp, remedy: () => string[]][] = [

@@ -58,6 +58,13 @@ export const CASES: readonly Case[] = [
     names: /Touch it/,
   },
   {
+    name: "a temporary view of some session",
+    setup: [T, "CREATE TEMPORARY VIEW passing AS SELECT id FROM public.t"],
+    code: "other-dependent",
+    names: /passing/,
+    instead: ["DROP VIEW pg_temp.passing"],
+  },
+  {
     name: "a view that groups by the key",
     setup: [T, `CREATE VIEW public."Per t" AS SELECT id, n, count(*) FROM public.t GROUP BY id`],
     code: "view-groups-by-key",

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { EXIT } from "../../src/errors.js";
 import { acquireLocks, type LockRequest, type LockTry } from "../../src/pg/locks.js";
 import type { Session } from "../../src/pg/session.js";
@@ -44,6 +44,32 @@ async function waitingFor(pid: number): Promise<string> {
   await expect.poll(() => value(observer, sql), POLL).not.toBe("");
   return (await value(observer, sql)) ?? "";
 }
+
+test("several locks would each have a timeout of their own, and the application's deadlock check would end its statement", async () => {
+  await other.query("CREATE TABLE public.parent (); CREATE TABLE public.child ()");
+  await other.begin();
+  await other.query("SELECT FROM public.child");
+  const asked: { attempt: number; ms: number }[] = [];
+  const query = locker.query.bind(locker);
+  vi.spyOn(locker, "query").mockImplementation((...args) => {
+    const ms = /^SET LOCAL lock_timeout = (\d+)$/.exec(args[0])?.[1];
+    if (ms !== undefined) asked.push({ attempt: tries.length, ms: Number(ms) });
+    return query(...args);
+  });
+  await locker.begin();
+  const tables = ["public.parent", "public.child", "public.live"];
+  const strong = tables.map((table) => ({ table, mode: "ACCESS EXCLUSIVE" as const }));
+  const got = acquire({ strong, calm: [], timeoutMs: 60_000, timeoutMaxMs: 60_000, tries: 100 }, 1000);
+  expect(await waitingFor(locker.pid)).toBe("public.child");
+  await other.rollback();
+  await got;
+  expect(asked[0]).toEqual({ attempt: 0, ms: 800 });
+  const last = asked.filter(({ attempt }) => attempt === asked.at(-1)?.attempt).map(({ ms }) => ms);
+  expect(last).toHaveLength(3);
+  expect(last).toEqual(last.toSorted((a, b) => b - a));
+  expect(asked.every(({ ms }) => ms <= 800)).toBe(true);
+  expect(last.at(-1)).toBeLessThan(800);
+});
 
 test("a long reader would make the run wait for ever, or be ended, or stay unnamed", async () => {
   await other.begin();

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import type { TableInfo } from "../../src/catalog/types.js";
+import { NOTHING } from "../../src/plan/carry.js";
 import { likeness } from "../../src/plan/likeness.js";
 import { index, planOf, primaryKey, table } from "./fixture.js";
 
@@ -34,6 +36,31 @@ test("an owner whose own rights are written out on the new table would stop the 
   };
   expect(told([own])).toEqual([]);
   expect(told([own, { ...own, grantee: "somebody" }])).toEqual(["grant SELECT to somebody"]);
+});
+
+test("TOAST parameters would stop the migration of a table whose leaves need no TOAST table, or be lost unnoticed", () => {
+  const source = table({ toastOptions: ["autovacuum_enabled=false"] });
+  const told = (toastOptions: string[] | null) => {
+    const leafOptions = [{ options: source.options, toastOptions }];
+    return likeness({ ...planOf({}), source }, { table: table(), leafOptions }, "new").unexpected.map(
+      (one) => one.fact,
+    );
+  };
+  expect(told(["autovacuum_enabled=false"])).toEqual([]);
+  expect(told(null)).toEqual([]);
+  expect(told([])).toEqual(["storage parameters of TOAST"]);
+});
+
+test("a view that the application made since would be warned of as a fault of the migration, one that went would not", () => {
+  const view = { name: "public.v", definition: "SELECT", options: null, groupsByKey: false };
+  const [without, withView] = [table(), table({ attached: { ...NOTHING, views: [view] } })];
+  const told = (source: TableInfo, now: TableInfo) =>
+    likeness({ ...planOf({}), source }, { table: now, leafOptions: null }, "source");
+  expect(told(without, withView)).toMatchObject({
+    unexpected: [],
+    expected: [{ reason: "made since the plan" }],
+  });
+  expect(told(withView, without).unexpected.map((one) => one.fact)).toEqual(["view public.v"]);
 });
 
 test("another value in that list would go unnoticed", () => {

@@ -46,3 +46,23 @@ test("the end of one migration would take the row of another that begins at that
   await ended;
   expect(await value(session, "SELECT id FROM partway.migration")).toBe(second.id);
 });
+
+test("two migrations that begin at the same moment would both make schema partway, and one would fail", async () => {
+  await session.query("CREATE TABLE public.visits (id bigint PRIMARY KEY, created_at timestamptz NOT NULL)");
+  await session.query("CREATE TABLE public.calls (id bigint PRIMARY KEY, created_at timestamptz NOT NULL)");
+  const planned = (table: string) => planFor(session, { table, by: "created_at", every: "month" });
+  const [visits, calls] = [await planned("public.visits"), await planned("public.calls")];
+  const [first, second] = [await db.session(), await db.session()];
+  let other: Promise<unknown> = Promise.resolve();
+  const send = first.query.bind(first);
+  first.query = async (sql, params, name) => {
+    if (sql === "COMMIT") {
+      other = makeStored(second, calls);
+      await untilBlocked(session, second.pid);
+    }
+    return send(sql, params, name);
+  };
+  await makeStored(first, visits);
+  await other;
+  expect(await value(session, "SELECT count(*)::text FROM partway.migration")).toBe("2");
+});

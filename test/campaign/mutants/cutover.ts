@@ -28,6 +28,30 @@ export const CUTOVER: readonly Mutant[] = [
     ],
   },
   {
+    guard: "the locks of one try share one bound",
+    rule: "3.6",
+    edits: [[LOCKS_TS, "if (at > 0 && statementMs > 0) {", "if (at > 99 && statementMs > 0) {"]],
+    red: [[LOCKS_TEST, "several locks would each have a timeout of their own"]],
+  },
+  {
+    guard: "with more than the two tables a try ends before the application's deadlock check",
+    rule: "3.6",
+    edits: [[LOCKS_TS, "strong.length > 2 ?", "strong.length > 99 ?"]],
+    red: [[LOCKS_TEST, "several locks would each have a timeout of their own"]],
+  },
+  {
+    guard: "foreign keys are validated by whoever comes next",
+    rule: "3.7",
+    edits: [
+      [
+        "src/phases/retain.ts",
+        `await finishCarried(context, session, "forward", stored.shadowOid);`,
+        "await Promise.resolve();",
+      ],
+    ],
+    red: [["test/phases/carried.test.ts", "would leave a foreign key unchecked"]],
+  },
+  {
     guard: "no statement that takes a snapshot comes before the locks",
     rule: "3.6",
     edits: [
@@ -101,7 +125,7 @@ export const CUTOVER: readonly Mutant[] = [
     edits: [
       [
         LOCKS_TS,
-        "Math.min(Math.ceil(timeoutMs * 1.25), request.timeoutMaxMs)",
+        "Math.min(Math.ceil(timeoutMs * 1.25), most)",
         "Math.ceil(timeoutMs * 1.25)",
       ],
     ],
