@@ -122,13 +122,7 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "the lock timeout grows no further than its bound",
     rule: "3.6",
-    edits: [
-      [
-        LOCKS_TS,
-        "Math.min(Math.ceil(timeoutMs * 1.25), most)",
-        "Math.ceil(timeoutMs * 1.25)",
-      ],
-    ],
+    edits: [[LOCKS_TS, "Math.min(Math.ceil(timeoutMs * 1.25), most)", "Math.ceil(timeoutMs * 1.25)"]],
     red: [[LOCKS_TEST, "the timeout would grow without a bound and writers stall with it"]],
   },
   {
