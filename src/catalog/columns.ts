@@ -117,7 +117,7 @@ const COLUMNS = /*sql*/ `
          CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END AS generated,
          CASE WHEN a.attcollation <> t.typcollation THEN format('%I.%I', cn.nspname, co.collname) END AS collation,
          nullif(a.attstattarget, -1) AS statistics,
-         coalesce(a.attoptions, '{}') AS options,
+         ARRAY(SELECT o FROM unnest(a.attoptions) AS o WHERE starts_with(o, 'n_distinct')) AS options,
          CASE WHEN a.attstorage <> t.typstorage THEN
            CASE a.attstorage WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' ELSE 'extended' END
          END AS storage,

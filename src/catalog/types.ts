@@ -31,7 +31,10 @@ export interface ColumnInfo {
   /** Qualified collation when it differs from the type's default, else null. */
   collation: string | null;
   statistics: number | null;
-  /** attoptions, e.g. ["n_distinct=100"]; empty when none. */
+  /**
+   * ["n_distinct=100", "n_distinct_inherited=-0.5"]: what ALTER COLUMN SET knows. A server may keep values of its own
+   * beside them (Debian's 15.20 stamps every column with pg_attver), which are nobody's setting. Empty when none.
+   */
   options: string[];
   /** ALTER COLUMN SET STORAGE, when it differs from the type's. */
   storage?: "plain" | "external" | "main" | "extended";
