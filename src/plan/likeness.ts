@@ -29,10 +29,10 @@ export interface Likeness {
 export interface Candidate {
   table: TableInfo;
   /**
-   * Storage parameters of its leaves, one entry for each set that occurs; null for a table without leaves. TOAST's are
+   * Access method and storage parameters of its leaves, one entry for each set that occurs; null for a table without leaves. TOAST's are
    * null for leaves that need no TOAST table.
    */
-  leafOptions: { options: string[]; toastOptions: string[] | null }[] | null;
+  leafOptions: { accessMethod: string; options: string[]; toastOptions: string[] | null }[] | null;
 }
 
 type Facts = Map<string, string>;
@@ -55,12 +55,12 @@ export function likeness(plan: Plan, candidate: Candidate, stage: Stage): Likene
   };
 }
 
-/** Storage parameters stand on the leaves of a partitioned table. */
+/** The rows' storage is the leaves' affair: access method and parameters stand on them. */
 function withLeaves({ table, leafOptions }: Candidate): TableInfo {
   const [first, ...others] = leafOptions ?? [];
   if (first === undefined) return table;
   return others.length === 0
-    ? { ...table, options: first.options, toastOptions: first.toastOptions ?? [] }
+    ? { ...table, ...first, toastOptions: first.toastOptions ?? [] }
     : { ...table, options: ["leaves differ"], toastOptions: ["leaves differ"] };
 }
 

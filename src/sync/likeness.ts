@@ -7,14 +7,16 @@ import { type Disparity, type Likeness, likeness, type Stage } from "../plan/lik
 import type { Plan } from "../plan/types.js";
 
 const LEAF_OPTIONS_SQL = /*sql*/ `
-SELECT DISTINCT to_json(coalesce(c.reloptions, '{}'))::text AS "optionsJson",
+SELECT DISTINCT am.amname AS "accessMethod", to_json(coalesce(c.reloptions, '{}'))::text AS "optionsJson",
        CASE WHEN t.oid IS NOT NULL THEN to_json(coalesce(t.reloptions, '{}'))::text END AS "toastJson"
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+  JOIN pg_am am ON am.oid = c.relam
  WHERE i.inhparent = $1::oid`;
 
 const LeafOptions = z
-  .object({ optionsJson: z.string(), toastJson: z.string().nullable() })
-  .transform(({ optionsJson, toastJson }) => ({
+  .object({ accessMethod: z.string(), optionsJson: z.string(), toastJson: z.string().nullable() })
+  .transform(({ accessMethod, optionsJson, toastJson }) => ({
+    accessMethod,
     options: strings(optionsJson),
     toastOptions: toastJson === null ? null : strings(toastJson),
   }));

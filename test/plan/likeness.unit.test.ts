@@ -41,7 +41,7 @@ test("an owner whose own rights are written out on the new table would stop the 
 test("TOAST parameters would stop the migration of a table whose leaves need no TOAST table, or be lost unnoticed", () => {
   const source = table({ toastOptions: ["autovacuum_enabled=false"] });
   const told = (toastOptions: string[] | null) => {
-    const leafOptions = [{ options: source.options, toastOptions }];
+    const leafOptions = [{ accessMethod: "heap", options: source.options, toastOptions }];
     return likeness({ ...planOf({}), source }, { table: table(), leafOptions }, "new").unexpected.map(
       (one) => one.fact,
     );
