@@ -17,6 +17,7 @@ export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";
 export type { Running } from "./engine/running.js";
 export { EXIT, type FaultKind, PartwayError } from "./errors.js";
+export { type ExtendedWindow, extend } from "./extend.js";
 export { type GrantsOptions, grants, type RoleScript } from "./grants.js";
 export {
   type CatalogDiff,

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { version } from "../version.js";
 import type { Act } from "./act.js";
 import { demoCommand } from "./demo.js";
+import { extendCommand } from "./extend.js";
 import { grantsCommand } from "./grants.js";
 import { inspectCommands } from "./inspect.js";
 import { planCommand } from "./plan.js";
@@ -28,6 +29,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   grantsCommand(program, act);
   runCommand(program, act);
   proceedCommands(program, act);
+  extendCommand(program, act);
   inspectCommands(program, act);
   recoverCommand(program, act);
   restoreCommand(program, act);

@@ -1,4 +1,5 @@
 /** Finalize: after the deadline, the reverse capture, the retired table and every artefact go; no CASCADE (A12). */
+import { z } from "zod";
 import { PartwayError } from "../errors.js";
 import { qualified } from "../pg/quote.js";
 import type { Plan, Statement } from "../plan/types.js";
@@ -8,7 +9,7 @@ import { oidOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
 import { sidesOf } from "../sync/pairs.js";
 import { removeReverseCapture, removeStore } from "../sync/remove.js";
-import { mustReadStored, STORE_SQL } from "../sync/store.js";
+import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
 import { nameHolder } from "../sync/swap.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
@@ -40,21 +41,26 @@ async function run(context: PhaseContext): Promise<void> {
       next: `partway status ${plan.id}`,
     });
   }
-  if (stored.phase !== "drop" && !settings.forceDrop && (secondsLeft ?? 1) > 0) {
-    throw new PartwayError("refused", {
-      what: `the retention window of ${plan.id} is open until ${stored.deadline} (${secondsLeft} s left by the database's clock)`,
-      state: "Nothing was dropped; rollback is still promised.",
-      next: `Wait, or: partway finalize ${plan.id} --force ${plan.names.source}`,
-    });
-  }
+  if (stored.phase !== "drop" && !settings.forceDrop && (secondsLeft ?? 1) > 0) throw stillOpen(plan, stored);
   // A machine that was lost right after cutover may have left foreign keys that are not validated yet.
   if (stored.phase !== "drop") await finishCarried(context, session, "forward", shadowOid);
   await lease.tx(session, async () => {
-    await session.query(STORE_SQL.setPhase, [plan.id, "drop"]);
+    // Asked again in the statement that ends it: `partway extend` may have come in between.
+    const args = [plan.id, String(settings.forceDrop)];
+    if ((await session.maybe(z.object({ id: z.string() }), STORE_SQL.beginDrop, args)) === null)
+      throw stillOpen(plan, await mustReadStored(session, plan.id));
   });
   await removeReverseCapture(context, session);
   await dropRetired(context);
   await removeStore(context, session);
+}
+
+function stillOpen(plan: Plan, { deadline, secondsLeft }: StoredMigration): PartwayError {
+  return new PartwayError("refused", {
+    what: `the retention window of ${plan.id} is open until ${deadline} (${secondsLeft} s left by the database's clock)`,
+    state: "Nothing was dropped; rollback is still promised.",
+    next: `Wait, or: partway finalize ${plan.id} --force ${plan.names.source}`,
+  });
 }
 
 async function dropRetired(context: PhaseContext): Promise<void> {

@@ -71,6 +71,16 @@ SELECT id, epoch::text AS epoch, phase, generation::text AS generation, source_o
   FROM partway.migration WHERE id = $1`,
   ids: /*sql*/ `SELECT id FROM partway.migration ORDER BY created_at DESC`,
   setPhase: /*sql*/ `UPDATE partway.migration SET phase = $2 WHERE id = $1`,
+  /** $2: whether the operator has typed the table's name. No row: the window is open. */
+  beginDrop: /*sql*/ `
+UPDATE partway.migration SET phase = 'drop'
+ WHERE id = $1 AND (phase = 'drop' OR $2::boolean OR deadline <= clock_timestamp()) RETURNING id`,
+  /** $2 seconds more. No row: it is not in its window. */
+  extend: /*sql*/ `
+UPDATE partway.migration SET deadline = greatest(deadline, clock_timestamp()) + make_interval(secs => $2::double precision)
+ WHERE id = $1 AND phase = 'retain'
+RETURNING to_char(deadline AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS deadline,
+          ceil(extract(epoch FROM deadline - clock_timestamp()))::text AS seconds_left`,
   setShadow: /*sql*/ `UPDATE partway.migration SET shadow_oid = $2::regclass::oid WHERE id = $1`,
   setValidated: /*sql*/ `UPDATE partway.migration SET validated_at = clock_timestamp(), filenode = $2::oid WHERE id = $1`,
   setUnvalidated: /*sql*/ `UPDATE partway.migration SET validated_at = NULL, phase = 'validate' WHERE id = $1`,

@@ -184,7 +184,12 @@ const PIECES: readonly Piece[] = [
   {
     name: "publication",
     superuser: ["GRANT CREATE ON DATABASE {db} TO {owner}"],
-    after: ["CREATE PUBLICATION {db} FOR TABLE <t> WITH (publish_via_partition_root = true)"],
+    after: [
+      "CREATE PUBLICATION {db} FOR TABLE <t> WITH (publish_via_partition_root = true)",
+      // Since 18 a table with REPLICA IDENTITY FULL and an unpublished generated column cannot be updated (42P10).
+      `DO $$ BEGIN IF current_setting('server_version_num')::int >= 180000
+       THEN ALTER PUBLICATION {db} SET (publish_generated_columns = stored); END IF; END $$`,
+    ],
   },
   { name: "replica identity", after: ["ALTER TABLE <t> REPLICA IDENTITY FULL"] },
   {

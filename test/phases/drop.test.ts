@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { EXIT } from "../../src/errors.js";
 import type { Session } from "../../src/pg/session.js";
+import { STORE_SQL } from "../../src/sync/store.js";
 import { lines, makeItems, startItems, tables } from "../engine/items.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { type TestMigration, value } from "../support/migration.js";
@@ -40,6 +41,20 @@ test("the retired table would be gone while rollback is still promised", async (
       /window of .* is open until \d{4}-.*Z \(\d+ s left by the database's clock\)/,
     ),
     next: expect.stringContaining(`partway finalize ${migration.plan.id} --force items`),
+  });
+  expect(await value(session, `SELECT count(*) FROM ${tables(migration).retired}`)).toBe("1200");
+  expect((await migration.stored()).phase).toBe("retain");
+});
+
+test("a window that was extended at the last moment would end all the same", async () => {
+  const migration = await cutOver();
+  await session.query("UPDATE partway.migration SET deadline = clock_timestamp() - interval '1 second'");
+  migration.before(/FOR SHARE/, async () => {
+    await session.query(STORE_SQL.extend, [migration.plan.id, "3600"]);
+  });
+  await expect(migration.run("drop")).rejects.toMatchObject({
+    kind: "refused",
+    message: expect.stringMatching(/is open until .* \((3599|3600) s left/),
   });
   expect(await value(session, `SELECT count(*) FROM ${tables(migration).retired}`)).toBe("1200");
   expect((await migration.stored()).phase).toBe("retain");

@@ -8,6 +8,7 @@ const VERDICT_TS = "src/sync/verdict.ts";
 const ROLLBACK_TS = "src/phases/rollback.ts";
 const RETAIN_TS = "src/phases/retain.ts";
 const DROP_TS = "src/phases/drop.ts";
+const STORE_TS = "src/sync/store.ts";
 
 const LEASE_TEST = "test/pg/lease.test.ts";
 const ENGINE_TEST = "test/engine/engine.test.ts";
@@ -316,8 +317,17 @@ export const WINDOW: readonly Mutant[] = [
   {
     guard: "finalize is refused before the deadline",
     rule: "3.8",
-    edits: [[DROP_TS, "!settings.forceDrop && (secondsLeft ?? 1) > 0", "false"]],
+    edits: [
+      [DROP_TS, "!settings.forceDrop && (secondsLeft ?? 1) > 0", "false"],
+      [STORE_TS, "OR $2::boolean OR deadline <= clock_timestamp()", "OR $2::boolean OR true"],
+    ],
     red: [[DROP_TEST, "the retired table would be gone while rollback is still promised"]],
+  },
+  {
+    guard: "the window is asked again in the statement that ends it",
+    rule: "3.8",
+    edits: [[STORE_TS, "OR $2::boolean OR deadline <= clock_timestamp()", "OR $2::boolean OR true"]],
+    red: [[DROP_TEST, "a window that was extended at the last moment would end all the same"]],
   },
   {
     guard: "what hangs on the retired table is not dropped with it (no CASCADE)",
