@@ -33,7 +33,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
     "test/phases/{drop,retain}.test.ts",
   ],
   pg18: [
-    "test/{backup,cli,clients,demo,docs,faults,guards,review}/**",
+    "test/{backup,cli,clients,demo,faults,guards,review}/**",
     "test/hostile/!(aside).test.ts",
     "test/writers/damage.test.ts",
     "test/migrations/{elsewhere,keys,names,refused,time}.test.ts",
