@@ -58,11 +58,11 @@ export function toSvg(
     const css = frames.length === 1 ? "" : animation(at, begin, end, total);
     return { css, body: `<g class="f f${at}">${frame.text.split("\n").map(drawLine).join("")}</g>` };
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escape(title)}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escaped(title)}">
 <style>text{font:${CELL.font}px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:${FORE};white-space:pre}.b{font-weight:700}.d{opacity:.62}.i{font-style:italic}.u{text-decoration:underline}${drawn.map(({ css }) => css).join("")}</style>
 <rect width="${width}" height="${height}" rx="8" fill="${BACK}"/>
 <circle cx="18" cy="17" r="5" fill="#e06c75"/><circle cx="36" cy="17" r="5" fill="#e5c07b"/><circle cx="54" cy="17" r="5" fill="#98c379"/>
-<text x="${width / 2}" y="22" text-anchor="middle" class="d">${escape(title)}</text>
+<text x="${width / 2}" y="22" text-anchor="middle" class="d">${escaped(title)}</text>
 <g transform="translate(${PAD} ${PAD + 26})">
 ${drawn.map(({ body }) => body).join("\n")}
 </g>
@@ -101,7 +101,7 @@ function drawSpan(span: Span): string {
     Boolean,
   );
   const length = [...span.text].length;
-  return `<tspan x="${(span.column * CELL.width).toFixed(1)}" textLength="${(length * CELL.width).toFixed(1)}" lengthAdjust="spacingAndGlyphs"${kinds.length > 0 ? ` class="${kinds.join(" ")}"` : ""}${colour === null ? "" : ` fill="${colour}"`}>${escape(span.text)}</tspan>`;
+  return `<tspan x="${(span.column * CELL.width).toFixed(1)}" textLength="${(length * CELL.width).toFixed(1)}" lengthAdjust="spacingAndGlyphs"${kinds.length > 0 ? ` class="${kinds.join(" ")}"` : ""}${colour === null ? "" : ` fill="${colour}"`}>${escaped(span.text)}</tspan>`;
 }
 
 /** A line's runs of one style. */
@@ -184,6 +184,10 @@ function extended([kind, a = 0, b = 0, c = 0]: number[]): [string | null, number
   return [`rgb(${level(Math.floor(n / 36))},${level(Math.floor(n / 6) % 6)},${level(n % 6)})`, 2];
 }
 
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+function escaped(text: string): string {
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;");
 }
