@@ -1,11 +1,12 @@
 /** The plan as a change-approval ticket wants it: what, at what cost, what may go wrong, the way back, steps, who is told. Pure. */
 import { bytes, count } from "../../ui/format.js";
 import { grantsFor } from "../plan/grants.js";
+import { schemeText } from "../plan/scheme-text.js";
 import { requestOptions, shellWord, tableName } from "../plan/typed.js";
 import type { Leaf, Plan } from "../plan/types.js";
 import { block, code, page, prose, section, table } from "./markdown.js";
 import { going, goingWrong } from "./plan-markdown-risks.js";
-import { boundsText, minutes, schemeText } from "./plan-text.js";
+import { boundsText, minutes } from "./plan-text.js";
 
 /** The whole page, ending with a line end. */
 export function planMarkdown(plan: Plan): string {

@@ -1,7 +1,8 @@
 /** The plan for people: the table as found, the leaves, what changes, refusals, forecast, and the SQL. Pure. */
 import prettyBytes from "pretty-bytes";
 import { wrapWords } from "../../ui/format.js";
-import type { Leaf, LeafBounds, Plan, Scheme, Statement } from "../plan/types.js";
+import { schemeText } from "../plan/scheme-text.js";
+import type { Leaf, LeafBounds, Plan, Statement } from "../plan/types.js";
 
 /** Leaves shown before the middle is folded. */
 const SHOWN_LEAVES = 16;
@@ -92,20 +93,6 @@ function hours(seconds: number): string {
   return seconds % 86_400 === 0 && seconds > 86_400
     ? `${seconds / 86_400} days`
     : `${Math.round(seconds / 360) / 10} h`;
-}
-
-/** `RANGE (created_at), one leaf a month, bounds in UTC`. */
-export function schemeText(scheme: Scheme): string {
-  switch (scheme.kind) {
-    case "range-time":
-      return `RANGE (${scheme.column}), one leaf a ${scheme.every}, bounds in UTC`;
-    case "range-int":
-      return `RANGE (${scheme.column}), ${scheme.step} values a leaf`;
-    case "hash":
-      return `HASH (${scheme.column}), ${scheme.modulus} leaves`;
-    case "list":
-      return `LIST (${scheme.column})`;
-  }
 }
 
 /** What a leaf holds: `[from, to)`, a remainder, a value. */
