@@ -10,7 +10,7 @@ import { readColumnFacts } from "./catalog/column-stats.js";
 import { readTableByOid } from "./catalog/read.js";
 import { resolveTable } from "./catalog/resolve.js";
 import { readStatements } from "./catalog/statement-stats.js";
-import { readLeafFacts, readMeasured, readSummaries } from "./catalog/summaries.js";
+import { readLeafFacts, readMeasured, readOpenMigrations, readSummaries } from "./catalog/summaries.js";
 import { explainUntouched } from "./engine/faults.js";
 import { badInput, PartwayError } from "./errors.js";
 import type { Session } from "./pg/session.js";
@@ -76,11 +76,21 @@ async function report(
 ): Promise<Omit<AdviceReport, "database">> {
   const oids = tables.length === 0 ? null : await resolveAll(session, tables);
   const summaries = await readSummaries(session, { schema, oids });
-  if (summaries.length === 0) throw nothing(tables, schema);
+  const others = tables.filter((_, at) => !summaries.some(({ oid }) => oid === oids?.[at]));
+  if (others.length > 0) throw notForAdvice(others);
+  if (summaries.length === 0) throw nothing(schema);
   const { statements, missing: noStatements } = await readStatements(session);
   const measured: Measured = { ...(await readMeasured(session)), noStatements };
   const advice: Advice[] = [];
-  for (const summary of summaries) advice.push(await adviseOn(session, summary, measured, statements));
+  const open = await readOpenMigrations(session);
+  for (const summary of summaries) {
+    const migration = open.get(summary.oid);
+    advice.push(
+      migration === undefined
+        ? await adviseOn(session, summary, measured, statements)
+        : adviceOf.migrating(summary, migration),
+    );
+  }
   return { countedDays: measured.countedDays, noStatements, tables: byUrgency(advice) };
 }
 
@@ -95,12 +105,14 @@ async function resolveAll(session: Session, names: readonly string[]): Promise<s
   );
 }
 
-function nothing(tables: readonly string[], schema: string | null): PartwayError {
-  if (tables.length > 0)
-    return badInput(
-      `${tables.join(", ")}: no table that could be partitioned (a view, a leaf, or a table of an extension or of Partway)`,
-      "Name a table, or the partitioned table that a leaf belongs to.",
-    );
+function notForAdvice(names: readonly string[]): PartwayError {
+  return badInput(
+    `${names.join(", ")}: no table that could be partitioned (a view, a leaf, a temporary table, or a table of an extension or of Partway)`,
+    "Name a table, or the partitioned table that a leaf belongs to.",
+  );
+}
+
+function nothing(schema: string | null): PartwayError {
   return badInput(
     schema === null ? "this database has no tables" : `schema "${schema}" has no tables, or is not there`,
     "Check the name, and that --url points at the right database.",

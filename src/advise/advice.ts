@@ -1,12 +1,12 @@
 /** What is said of one table, and the order in which tables are told. Pure. */
 import type { Consequence, Refusal } from "../plan/types.js";
-import type { Rule, Urgency } from "./judge.js";
+import type { Rule, Urgency } from "./urgency.js";
 
 export interface Advice {
   /** `schema.name`. */
   table: string;
   urgency: Urgency | "partitioned";
-  rule: Rule | "partitioned";
+  rule: Rule | "partitioned" | "migrating";
   /** One sentence or two. */
   why: string;
   rows: number | null;

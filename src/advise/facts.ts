@@ -56,6 +56,8 @@ export interface StatementUse {
   calls: number;
   /** Mean of all calls, milliseconds. */
   meanMs: number;
+  /** Share of the calls of statements that take 200 ms or more on average, 0 to 1. */
+  slowShare: number;
   /** Share of the calls whose WHERE names the column, 0 to 1. */
   named: Record<string, number>;
 }

@@ -1,8 +1,8 @@
 /** A table that is partitioned already, in one line. Pure. */
-import { count } from "../../ui/format.js";
+import { count, plural, bytes as sizeText } from "../../ui/format.js";
 import { parseHours } from "../plan/calendar.js";
 import type { LeafFacts } from "./facts.js";
-import { gigabytes, LARGE_LEAF, MOST_LEAVES } from "./interval.js";
+import { LARGE_LEAF, MOST_LEAVES } from "./interval.js";
 
 /** G1: leaves for the next days are missing. */
 const WARN_DAYS = 7;
@@ -28,13 +28,13 @@ export function healthLine({ key, leaves }: LeafFacts, now: string): string {
       ),
     ...leaves
       .filter((leaf) => leaf.bytes > LARGE_LEAF)
-      .map((leaf) => `${leaf.name} is ${gigabytes(leaf.bytes)}: a finer interval would be better`)
+      .map((leaf) => `${leaf.name} is ${sizeText(leaf.bytes)}: a finer interval would be better`)
       .slice(0, 1),
     ...(leaves.length > MOST_LEAVES
       ? [`more than ${count(MOST_LEAVES)} leaves: planning and locks are felt`]
       : []),
   ];
-  return `${key}, ${count(leaves.length)} ${leaves.length === 1 ? "leaf" : "leaves"}, ${gigabytes(bytes)}${reach}: ${wrong.join("; ") || "healthy"}.`;
+  return `${key}, ${leaves.length === 1 ? "1 leaf" : `${count(leaves.length)} leaves`}, ${sizeText(bytes)}${reach}: ${wrong.join("; ") || "healthy"}.`;
 }
 
 /** The highest upper bound of leaves by range of one time column, as the server prints it; null for others. */
@@ -54,5 +54,5 @@ function daysAhead(end: string, now: string): number | null {
 }
 
 function aheadText(days: number): string {
-  return days < 0 ? `${count(-days)} days ago` : `${count(days)} days ahead`;
+  return days < 0 ? `${plural(-days, "day")} ago` : `${plural(days, "day")} ahead`;
 }

@@ -1,4 +1,5 @@
 /** How finely to cut: leaves of a sensible size, and not too many. Pure. */
+import { bytes as sizeText } from "../../ui/format.js";
 import type { Interval } from "../plan/types.js";
 import { DAYS_A_MONTH } from "./measure.js";
 
@@ -56,7 +57,7 @@ export function chooseInterval(flow: Flow): IntervalChoice {
   let because = "a month's rows make a leaf of a sensible size";
   const sized = (index: number) => measure(flow, ORDER[index] ?? "month");
   while (at < least && tooLarge(sized(at), sized(at + 1))) {
-    because = `a leaf of a ${ORDER[at]} would be ${gigabytes(sized(at).leafBytes)}`;
+    because = `a leaf of a ${ORDER[at]} would be ${sizeText(sized(at).leafBytes)}`;
     at += 1;
   }
   while (
@@ -68,7 +69,7 @@ export function chooseInterval(flow: Flow): IntervalChoice {
     because = `rows are kept for about ${Math.round(flow.keptDays)} days, and dropped a leaf at a time`;
     at += 1;
   }
-  while (at > 0 && flow.keptDays === null && sized(at).leafRows < LEAST_ROWS) {
+  while (at > 0 && flow.keptDays === null && tooSmall(sized(at), sized(at - 1))) {
     because = `a leaf of a ${ORDER[at]} would hold ${Math.round(sized(at).leafRows)} rows only`;
     at -= 1;
   }
@@ -84,6 +85,11 @@ function tooLarge(now: Omit<IntervalChoice, "because">, finer: Omit<IntervalChoi
   return now.leafBytes > HANDY_LEAF && finer.leaves <= FEW_LEAVES;
 }
 
+/** Few rows; wide ones may still be a leaf's worth. */
+function tooSmall(now: Omit<IntervalChoice, "because">, coarser: Omit<IntervalChoice, "because">): boolean {
+  return now.leafRows < LEAST_ROWS && coarser.leafBytes <= HANDY_LEAF;
+}
+
 function measure(flow: Flow, every: Interval): Omit<IntervalChoice, "because"> {
   const share = DAYS[every] / DAYS_A_MONTH;
   return {
@@ -92,10 +98,6 @@ function measure(flow: Flow, every: Interval): Omit<IntervalChoice, "because"> {
     leafRows: flow.rowsPerMonth * share,
     leaves: Math.ceil(flow.spanDays / DAYS[every]) + 1 + AHEAD[every],
   };
-}
-
-export function gigabytes(bytes: number): string {
-  return bytes >= GB ? `${(bytes / GB).toFixed(1)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`;
 }
 
 /** Leaves by hash: a power of two, so that twice the rows of today make leaves of a handy size. */

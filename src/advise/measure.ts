@@ -31,8 +31,9 @@ export function spanDays(facts: TableFacts, column: string): number | null {
 }
 
 /**
- * New rows a month: by the server's counters where they cover a week at least, else by the age of the youngest quarter
- * of the rows (`column`, by its histogram). null where neither is known.
+ * New rows a month: by the server's counters where they cover a week at least, and by the age of the youngest quarter of
+ * the rows (`column`, by its histogram); by the lower one where both are known and nothing is deleted, because a restore
+ * counts as inserts. null where neither is known.
  */
 export function growthOf(facts: TableFacts, column: string | null, measured: Measured): Growth | null {
   const perRow = bytesPerRow(facts);
@@ -40,16 +41,27 @@ export function growthOf(facts: TableFacts, column: string | null, measured: Mea
     const rowsPerMonth = rowsPerDay * DAYS_A_MONTH;
     return { rowsPerMonth, bytesPerMonth: rowsPerMonth * perRow, basis };
   };
-  const { inserts } = facts.summary.activity;
-  const counted = measured.countedDays;
-  if (counted !== null && counted >= FEW_DAYS && inserts > 0)
-    return of(inserts / counted, `${Math.round(inserts)} inserts counted in ${Math.round(counted)} days`);
+  const { inserts, deletes } = facts.summary.activity;
+  const span = column === null ? null : spanDays(facts, column);
+  // A table that is younger than the counters has not been counted for longer than it is there.
+  const days = Math.min(measured.countedDays ?? 0, Math.max(FEW_DAYS, span ?? Number.POSITIVE_INFINITY));
+  const counted =
+    days >= FEW_DAYS && inserts > 0
+      ? of(
+          inserts / days,
+          `${Math.round(inserts).toLocaleString("en-US")} inserts counted in ${Math.round(days)} days`,
+        )
+      : null;
   const quarter = column === null ? null : youngestQuarter(facts, column);
-  if (quarter === null) return null;
-  return of(
-    quarter.rows / quarter.days,
-    `by ${column}: a quarter of the rows is of the last ${shortDays(quarter.days)}`,
-  );
+  const aged =
+    quarter === null
+      ? null
+      : of(
+          quarter.rows / quarter.days,
+          `by ${column}: a quarter of the rows is of the last ${shortDays(quarter.days)}`,
+        );
+  if (counted === null || aged === null) return counted ?? aged;
+  return deletes === 0 && aged.rowsPerMonth < counted.rowsPerMonth ? aged : counted;
 }
 
 function youngestQuarter(facts: TableFacts, column: string): { rows: number; days: number } | null {
@@ -63,7 +75,7 @@ function youngestQuarter(facts: TableFacts, column: string): { rows: number; day
 }
 
 function shortDays(days: number): string {
-  return days < 2 ? `${Math.round(days * 24)} hours` : `${Math.round(days)} days`;
+  return days < 2 ? `${Math.max(1, Math.round(days * 24))} hours` : `${Math.round(days)} days`;
 }
 
 /**

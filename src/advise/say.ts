@@ -1,4 +1,5 @@
 /** From a verdict to the advice: the plan it leads to, what that would refuse, what is worth a note, what to type. Pure. */
+import { bytes as sizeText } from "../../ui/format.js";
 import { parseRequest } from "../config/request.js";
 import { defaultTemplate } from "../config/template.js";
 import { makePlan } from "../plan/index.js";
@@ -7,9 +8,9 @@ import { schemeOptions, shellWord, tableName } from "../plan/typed.js";
 import type { Plan, Survey } from "../plan/types.js";
 import type { Advice } from "./advice.js";
 import type { Measured, TableFacts, TableSummary } from "./facts.js";
-import { gigabytes } from "./interval.js";
-import { many, type Verdict } from "./judge.js";
+import type { Verdict } from "./judge.js";
 import { deadShare, outlier, totalBytes } from "./measure.js";
+import { many, manyRows } from "./urgency.js";
 
 /** Below both, no rule can ask for a table: its columns need not be looked at. */
 const LOOK = { rows: 50_000, bytes: 50e6 };
@@ -36,9 +37,15 @@ export const adviceOf = {
   /** Looked at no further. */
   small(summary: TableSummary): Advice {
     const facts = measuredOf(summary);
-    const rows = summary.rows === null ? "Not analysed yet" : `${many(summary.rows)} rows`;
-    const why = `${rows}, ${gigabytes(facts.bytes)}: too small for leaves to help.`;
+    const rows = summary.rows === null ? "Not analysed yet" : manyRows(summary.rows);
+    const why = `${rows}, ${sizeText(facts.bytes)}: too small for leaves to help.`;
     return { ...facts, urgency: "leave alone", rule: "small", why };
+  },
+
+  /** Partway is at work on it, or keeps it for the way back. */
+  migrating(summary: TableSummary, id: string): Advice {
+    const why = `Migration ${id} stands on it: partway status ${id} says how far it is.`;
+    return { ...measuredOf(summary), urgency: "leave alone", rule: "migrating", why };
   },
 
   partitioned(summary: TableSummary, health: string, bytes: number): Advice {
@@ -107,8 +114,8 @@ function notesOf(facts: TableFacts, { cut, growth }: Verdict, measured: Measured
     notes.push(
       `It was never analysed, so little is known of its values: ANALYZE ${tableName(summary.schema, summary.name)};`,
     );
-  if (growth === null) notes.push("How fast it grows is not known.");
   if (cut === null) return notes;
+  if (growth === null) notes.push("How fast it grows is not known.");
   const name = cut.column.name;
   const far = outlier(facts, name, measured.now);
   if (far !== null)

@@ -4,6 +4,12 @@
  */
 import type { StatementUse } from "./facts.js";
 
+/** J2 of FEATURES: below this a query is fast. */
+export const SLOW_MS = 200;
+
+/** Before the advisor's own looks at a table, so that they are not counted as the application's the next time. */
+export const OWN = "/* partway advise */";
+
 export interface Statement {
   query: string;
   calls: number;
@@ -121,8 +127,9 @@ export function statementUse(
   columns: ReadonlySet<string>,
 ): StatementUse | null {
   const named: Record<string, number> = {};
-  const sum = { statements: 0, calls: 0, totalMs: 0 };
+  const sum = { statements: 0, calls: 0, totalMs: 0, slow: 0 };
   for (const { query, calls, totalMs } of statements) {
+    if (query.includes(OWN)) continue;
     const found =
       query.includes(table.name) || query.toLowerCase().includes(table.name)
         ? namedInWhere(query, table, columns)
@@ -131,6 +138,7 @@ export function statementUse(
     sum.statements += 1;
     sum.calls += calls;
     sum.totalMs += totalMs;
+    if (totalMs >= calls * SLOW_MS) sum.slow += calls;
     for (const column of found) named[column] = (named[column] ?? 0) + calls;
   }
   if (sum.calls === 0) return null;
@@ -139,6 +147,7 @@ export function statementUse(
     statements: sum.statements,
     calls: sum.calls,
     meanMs: sum.totalMs / sum.calls,
+    slowShare: sum.slow / sum.calls,
     named: Object.fromEntries(shares),
   };
 }

@@ -1,6 +1,7 @@
 /** What the server knows of a table's values without reading them: pg_stats, scans by index, and probes of indexes. */
 import { z } from "zod";
 import type { ColumnStats, Reach } from "../advise/facts.js";
+import { OWN } from "../advise/statements.js";
 import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
@@ -98,7 +99,7 @@ async function probe(session: Session, table: TableInfo, column: ColumnInfo): Pr
   try {
     const found = await session.one(
       reachRow,
-      `SELECT (SELECT min(${col}) ${from} WHERE ${finite})::text AS min,
+      `${OWN} SELECT (SELECT min(${col}) ${from} WHERE ${finite})::text AS min,
               (SELECT max(${col}) ${from} WHERE ${finite})::text AS max, ${infinite} AS infinite`,
     );
     return { ...found, from: "index" };

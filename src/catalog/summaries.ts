@@ -98,3 +98,25 @@ export async function readLeafFacts(session: Session, oid: string): Promise<Leaf
   const [found] = await jsonRows(session, leafRow, LEAVES, [oid]);
   return found ?? { key: "", leaves: [] };
 }
+
+/** The migrations that are open in this database by the OID of their source, and of their shadow until cutover. */
+export async function readOpenMigrations(session: Session): Promise<Map<string, string>> {
+  const usable = await session.maybe(
+    z.object({}),
+    /*sql*/ `
+      SELECT FROM pg_class c WHERE c.oid = to_regclass('partway.migration')
+         AND has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')`,
+  );
+  if (usable === null) return new Map();
+  const open = await jsonRows(
+    session,
+    z.object({ id: z.string(), oids: z.array(z.string().nullable()) }),
+    /*sql*/ `
+      SELECT id, ARRAY[source_oid::text, CASE WHEN cutover_at IS NULL THEN shadow_oid::text END] AS oids
+        FROM partway.migration`,
+    [],
+  );
+  return new Map(
+    open.flatMap(({ id, oids }) => oids.flatMap((oid) => (oid === null ? [] : [[oid, id] as const]))),
+  );
+}

@@ -1,5 +1,5 @@
 /** The advice for people. Pure. */
-import { bytes, count, oneLine } from "../../ui/format.js";
+import { bytes, count, oneLine, plural } from "../../ui/format.js";
 import type { Advice } from "../advise/advice.js";
 import type { AdviceReport } from "../advisor.js";
 import { wrapped } from "./plan-text.js";
@@ -36,7 +36,8 @@ export function headLines({ database, tables, countedDays, noStatements }: Advic
 }
 
 function daysText(days: number): string {
-  return days < 2 ? `${Math.round(days * 24)} hours` : `${Math.round(days)} days`;
+  if (days < 1 / 24) return "less than an hour";
+  return days < 2 ? plural(Math.round(days * 24), "hour") : plural(Math.round(days), "day");
 }
 
 /** The facts of one table on one line. */

@@ -40,13 +40,17 @@ test("shares would not be of the calls", () => {
     { query: "SELECT * FROM orders WHERE created_at > $1", calls: 75, totalMs: 300 },
     { query: "SELECT * FROM ORDERS WHERE id = $1", calls: 25, totalMs: 100 },
     { query: "INSERT INTO orders VALUES ($1)", calls: 9_000, totalMs: 1 },
+    { query: "/* partway advise */ SELECT min(id) FROM orders WHERE id > 1", calls: 500, totalMs: 1 },
     { query: "SELECT 1", calls: 9_000, totalMs: 1 },
   ];
   expect(statementUse(statements, ORDERS, COLUMNS)).toEqual({
     statements: 2,
     calls: 100,
     meanMs: 4,
+    slowShare: 0,
     named: { created_at: 0.75, id: 0.25 },
   });
+  const slow = statements.map((one) => (one.calls === 25 ? { ...one, totalMs: 25 * 200 } : one));
+  expect(statementUse(slow, ORDERS, COLUMNS)).toMatchObject({ slowShare: 0.25 });
   expect(statementUse(statements, { schema: "public", name: "lines" }, COLUMNS)).toBeNull();
 });
