@@ -62,7 +62,7 @@ export function going({ request, names }: Plan): string {
   const retired = code(`${names.schema}.${names.retired}`);
   return [
     `- Before cutover: ${code("partway abort <id>")} removes everything Partway made. The table has not been touched but for its capture triggers.`,
-    `- For ${code(kept)} after cutover, by the database's clock: ${code("partway rollback <id>")} brings ${retired} up to date and swaps the names back, under the same lock discipline. No write made since is lost; ${code("partway status <id>")} says at every moment whether it is safe and why not.`,
+    `- For ${code(kept)} after cutover, by the database's clock: ${code("partway rollback <id>")} brings ${retired} up to date and swaps the names back, under the same lock discipline. No write made since is lost; ${code("partway status <id>")} says at every moment whether it is safe and why not, ${code("partway extend <id> --by 24h")} makes the time longer.`,
     `- After that, or after ${code("partway finalize <id>")}: no way back but the backup (${code("partway restore")}), which does not have the writes made since.`,
   ].join("\n");
 }
