@@ -1,6 +1,8 @@
 /** `import { plan, run } from "partway"`: the types and functions the command line itself uses. */
 export type { Command, Outcome, PhaseName, RunEvent } from "../state/events.js";
 export type { RunView, ViewSource } from "../state/view.js";
+export type { Advice } from "./advise/advice.js";
+export { type AdviceReport, type AdviseOptions, advise } from "./advisor.js";
 export {
   type ConnectOptions,
   type PlanOptions,

@@ -4,6 +4,7 @@ import { badInput } from "../errors.js";
 import { type PlannedAll, planAll } from "../many/plan.js";
 import { type RunAllOptions, runAll, type TableEvent } from "../many/run.js";
 import type { AllOptions } from "../many/tables.js";
+import { plansMarkdown } from "./all-markdown.js";
 import { plannedText, resultText, tableLine, wholeLine } from "./all-text.js";
 import { errorFields, explain, onSignals, show } from "./follow.js";
 
@@ -52,10 +53,17 @@ export function oneTable(named: string | undefined, command: string): string {
 }
 
 /** Prints every plan; gives the exit code. */
-export async function printPlans(options: AllOptions & { json?: boolean }): Promise<number> {
+export async function printPlans(
+  options: AllOptions & { json?: boolean; markdown?: boolean },
+): Promise<number> {
   const planned = await planAll(options);
+  const text = () => plannedText(planned, process.stdout.columns);
   process.stdout.write(
-    options.json === true ? `${plansJson(planned)}\n` : plannedText(planned, process.stdout.columns),
+    options.json === true
+      ? `${plansJson(planned)}\n`
+      : options.markdown === true
+        ? plansMarkdown(planned)
+        : text(),
   );
   return planned.exitCode;
 }

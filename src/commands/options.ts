@@ -1,6 +1,7 @@
 /** Options that several commands share, so that they read the same everywhere. */
 import { type Command, Option } from "commander";
 import { PHASES } from "../../state/events.js";
+import { badInput } from "../errors.js";
 
 export function withConnection(command: Command): Command {
   return command.option(
@@ -15,6 +16,12 @@ export function withState(command: Command): Command {
 
 export function withJson(command: Command): Command {
   return command.option("--json", "machine-readable output: JSON, or one event a line");
+}
+
+/** Errors: bad-input when both formats are asked for. */
+export function oneFormat({ json, markdown }: { json?: boolean; markdown?: boolean }): void {
+  if (json === true && markdown === true)
+    throw badInput("--json and --markdown exclude each other", "Give one of them.");
 }
 
 /** How the table is cut. */

@@ -1,7 +1,8 @@
 /** The plan for people: the table as found, the leaves, what changes, refusals, forecast, and the SQL. Pure. */
 import prettyBytes from "pretty-bytes";
 import { wrapWords } from "../../ui/format.js";
-import type { Leaf, LeafBounds, Plan, Scheme, Statement } from "../plan/types.js";
+import { schemeText } from "../plan/scheme-text.js";
+import type { Leaf, LeafBounds, Plan, Statement } from "../plan/types.js";
 
 /** Leaves shown before the middle is folded. */
 const SHOWN_LEAVES = 16;
@@ -49,8 +50,12 @@ export function planSummary(plan: Plan, width?: number): string {
 
 /** Time, disk and WAL in words. */
 export function costs({ low, high }: { low: number; high: number }, disk: number, wal: number): string {
-  const minutes = (s: number) => (s < 90 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`);
   return `time ${minutes(low)} to ${minutes(high)}; extra disk ${prettyBytes(disk)}; WAL ${prettyBytes(wal)}`;
+}
+
+/** Seconds as a forecast says them: `42 s`, `7 min`. */
+export function minutes(seconds: number): string {
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
 /** Lines longer than the terminal, broken between words and indented as they began. */
@@ -90,20 +95,8 @@ function hours(seconds: number): string {
     : `${Math.round(seconds / 360) / 10} h`;
 }
 
-function schemeText(scheme: Scheme): string {
-  switch (scheme.kind) {
-    case "range-time":
-      return `RANGE (${scheme.column}), one leaf a ${scheme.every}, bounds in UTC`;
-    case "range-int":
-      return `RANGE (${scheme.column}), ${scheme.step} values a leaf`;
-    case "hash":
-      return `HASH (${scheme.column}), ${scheme.modulus} leaves`;
-    case "list":
-      return `LIST (${scheme.column})`;
-  }
-}
-
-function boundsText(bounds: LeafBounds): string {
+/** What a leaf holds: `[from, to)`, a remainder, a value. */
+export function boundsText(bounds: LeafBounds): string {
   switch (bounds.kind) {
     case "range":
       return `[${bounds.from}, ${bounds.to})`;

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { version } from "../version.js";
 import type { Act } from "./act.js";
+import { adviseCommand } from "./advise.js";
 import { demoCommand } from "./demo.js";
 import { extendCommand } from "./extend.js";
 import { grantsCommand } from "./grants.js";
@@ -25,6 +26,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
 5 stopped by the operator, resumable; 6 the lock could not be had, resumable; 7 the source's definition changed.`,
     )
     .exitOverride();
+  adviseCommand(program, act);
   planCommand(program, act);
   grantsCommand(program, act);
   runCommand(program, act);

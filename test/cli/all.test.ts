@@ -142,6 +142,11 @@ describe("three tables", LONG, () => {
     expect(planned.stdout).toMatch(
       /^1\. public\.customers .*\n[\s\S]*^2\. public\.orders {2}\(priority medium; after customers\)\n[\s\S]*no-key[\s\S]*^3\. public\.events .*low[\s\S]*^Total of 2 tables .*extra disk/m,
     );
+    const page = await folder.run(["plan", "--all", "--markdown"]);
+    expect(page.code, page.stderr).toBe(3);
+    expect(page.stdout).toMatch(
+      /^# Partition 3 tables\n\n2 of 3 tables would be started;[\s\S]*\| 2 \| `public\.orders` .* refused: `no-key` \|\n[\s\S]*^## Partition `public\.customers`/m,
+    );
     expect(await partitioned()).toEqual([]);
 
     const { code, stdout, stderr } = await folder.run(["run", "--all", "--yes"]);
