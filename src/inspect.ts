@@ -1,8 +1,10 @@
 /** Looking at migrations without driving them: list, status, verify. Part of the programmatic interface. */
 import { z } from "zod";
+import type { Outcome } from "../state/events.js";
 import { createViewStore } from "../state/fold.js";
 import type { Journal } from "../state/journal.js";
 import type { MigrationRecord } from "../state/journal-rows.js";
+import type { Working } from "../state/machine.js";
 import { emptyView, type RunView } from "../state/view.js";
 import { type ConnectOptions, type StateOptions, targetOf, withSession } from "./api.js";
 import { parseSettings } from "./config/request.js";
@@ -31,7 +33,7 @@ export interface ListedMigration {
   table: string;
   server: string;
   state: string;
-  outcome: string | null;
+  outcome: Outcome | null;
   createdAt: string;
   updatedAt: string;
 }
@@ -56,7 +58,7 @@ export function list(options: StateOptions): ListedMigration[] {
 
 export interface StatusReport extends ListedMigration {
   /** Where the run goes on. */
-  position: string;
+  position: Working;
   /** The process that drives it, when one is alive. */
   driver: { pid: number; host: string } | null;
   view: RunView;

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { PHASES, type RunEvent, type RunEventBody } from "./events.js";
 import { OutcomeSchema } from "./journal-rows.js";
 
-type Kind = RunEventBody["event"];
+export type Kind = RunEventBody["event"];
 
 /** Progress that only its newest row tells: the journal keeps one of each per migration. */
 export const NOISY: ReadonlySet<Kind> = new Set<Kind>(["backup", "copy", "index", "backlog", "window"]);
@@ -21,7 +21,8 @@ function of<K extends Kind, S extends z.ZodRawShape>(kind: K, shape: S) {
 
 const blocker = z.object({ pid: number, ageSeconds: number, query: text, application: text });
 
-const EVENTS = {
+/** One schema per kind; the published one (src/schema/events.ts) is made from them. */
+export const EVENTS = {
   phase: of("phase", {
     phase: z.enum([...PHASES, "rollback", "abort"]),
     status: z.enum(["started", "done", "failed"]),

@@ -4,6 +4,7 @@ import type { ConnectOptions, StateOptions } from "../api.js";
 import { parseSettings } from "../config/request.js";
 import { EXIT } from "../errors.js";
 import { type CatalogDiff, diff, list, type StatusReport, status, verify } from "../inspect.js";
+import { listDocument, statusDocument } from "../schema/status.js";
 import { disparityLine } from "../sync/likeness.js";
 import type { Act } from "./act.js";
 import { example, withConnection, withJson, withState } from "./options.js";
@@ -17,7 +18,7 @@ export function inspectCommands(program: Command, act: Act): void {
   listing.action((options: Options) =>
     act(options, async () => {
       const rows = list(options);
-      print(options, rows, () =>
+      print(options, listDocument(rows), () =>
         rows.map((r) => `${r.id}  ${r.table}  ${r.outcome ?? r.state}  ${r.server}  ${r.updatedAt}`),
       );
       return EXIT.done;
@@ -32,7 +33,7 @@ export function inspectCommands(program: Command, act: Act): void {
   stat.action((id: string | undefined, options: Options) =>
     act(options, async () => {
       const report = await status({ ...options, id });
-      print(options, report, () => statusLines(report));
+      print(options, statusDocument(report), () => statusLines(report));
       return EXIT.done;
     }),
   );

@@ -12,6 +12,7 @@ import { proceedCommands } from "./proceed.js";
 import { recoverCommand } from "./recover.js";
 import { restoreCommand } from "./restore.js";
 import { runCommand } from "./run.js";
+import { schemaCommand } from "./schema.js";
 
 /** The command line, not yet parsed. Usage errors are thrown as CommanderError; `act` runs the commands' work. */
 export function buildProgram(act: Act): Command {
@@ -35,6 +36,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   inspectCommands(program, act);
   recoverCommand(program, act);
   restoreCommand(program, act);
+  schemaCommand(program, act);
   demoCommand(program, act);
   return program;
 }

@@ -45,6 +45,8 @@ export const tableConfigSchema = z.strictObject({ ...requestShape, ...settingsSh
 
 /** `partway.config.*`: settings for every table, and per table under `tables`, which win. */
 export const configSchema = z.strictObject({
+  /** Where an editor finds the schema of this file (`partway schema config`). */
+  $schema: z.string().optional(),
   ...settingsShape,
   keep: z.string().optional(),
   /** How many tables `partway run --all` migrates at once, at most. */

@@ -257,8 +257,8 @@ describe("while there is a migration", () => {
     const ended = await folder.run(["run", "orders", ...ONLY, "--json", ...more]);
     expect(ended.code, ended.stdout).toBe(0);
     const listed = await folder.run(["list", "--json"]);
-    const [[migration]] = jsonLines(listed.stdout) as [[{ id: string }]];
-    id = migration.id;
+    const [{ migrations }] = jsonLines(listed.stdout) as [{ migrations: [{ id: string }] }];
+    id = migrations[0].id;
   }
 
   /** The command is refused and changes nothing in the database; the epoch counts too. */

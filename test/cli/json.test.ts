@@ -4,8 +4,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { z } from "zod";
 import { createOrders } from "../../src/demo/writer.js";
 import type { Session } from "../../src/pg/session.js";
+import type { SchemaName } from "../../src/schema/publish.js";
 import { bundleCli } from "../support/bundle.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
+import { expectConforms } from "../support/published.js";
 import { type Folder, freshFolder, jsonLines } from "./support.js";
 
 let built: ReturnType<typeof bundleCli>;
@@ -35,8 +37,21 @@ async function json(code: number, ...args: string[]): Promise<unknown[]> {
   const ended = await folder.run([...args, "--json"]);
   expect(ended.code, ended.stdout + ended.stderr).toBe(code);
   expect(ended.stderr).toBe("");
-  return jsonLines(ended.stdout);
+  const lines = jsonLines(ended.stdout);
+  const schema = PUBLISHED[args[0] ?? ""];
+  for (const line of lines) {
+    // A failure is told the same way whatever was asked for.
+    const failed = z.looseObject({ event: z.literal("error") }).safeParse(line).success;
+    if (schema !== undefined) expectConforms(failed ? "events" : schema, line);
+  }
+  return lines;
 }
+
+/** What has a published schema: every line of it is held against that, and may have no field that it does not name. */
+const PUBLISHED: Record<string, SchemaName> = {
+  ...{ status: "status", list: "list" },
+  ...{ run: "events", resume: "events", cutover: "events", rollback: "events", finalize: "events" },
+};
 
 test("0: a program that reads a whole migration would meet a line it cannot parse", async () => {
   const [plan, ...noMore] = await json(0, "plan", "orders", "--by", "created_at", "--every", "month");
@@ -50,12 +65,20 @@ test("0: a program that reads a whole migration would meet a line it cannot pars
   expect(events.at(-1)).toMatchObject({ event: "finished", outcome: "ready-for-cutover" });
 
   expect(await json(0, "status")).toMatchObject([
-    { outcome: "ready-for-cutover", database: { reachable: true, phase: "cutover" }, driver: null },
+    {
+      schema: "partway/status/1",
+      outcome: "ready-for-cutover",
+      database: { reachable: true, phase: "cutover" },
+      driver: null,
+    },
   ]);
   expect(await json(0, "verify")).toMatchObject([{ result: "equal", live: { rows: 1_000 } }]);
   expect(await json(0, "diff")).toMatchObject([{ stage: "shadow", unexpected: [] }]);
   expect((await json(0, "cutover", "--no-hold")).at(-1)).toMatchObject({ outcome: "retained" });
-  expect(await json(0, "list")).toMatchObject([[{ table: "public.orders", outcome: "retained" }]]);
+  expect(await json(0, "list")).toMatchObject([
+    { schema: "partway/list/1", migrations: [{ table: "public.orders", outcome: "retained" }] },
+  ]);
+  expect(await json(0, "status")).toMatchObject([{ outcome: "retained", database: { rollbackSafe: true } }]);
   expect(await json(0, "verify")).toMatchObject([{ direction: "reverse", result: "equal" }]);
   await session.query("COMMENT ON TABLE public.orders IS 'other words'");
   expect(await json(4, "diff")).toMatchObject([
@@ -66,6 +89,9 @@ test("0: a program that reads a whole migration would meet a line it cannot pars
   expect(await json(0, "restore", `.partway/backups/${migration}`)).toMatchObject([{ rows: 1_000 }]);
   expect((await json(0, "rollback")).at(-1)).toMatchObject({ outcome: "rolled-back" });
   expect(await json(0, "diff")).toMatchObject([{ stage: "source", unexpected: [], expected: [] }]);
+  expect(await json(0, "status")).toMatchObject([
+    { outcome: "rolled-back", view: { undo: { status: "done" } } },
+  ]);
 });
 
 test("2 and 3: an error would not be one JSON object", async () => {
@@ -97,10 +123,12 @@ test("4: rows that differ would go live", async () => {
 test.each(["SIGINT", "SIGTERM"] as const)("5: %s would not stop safely", async (signal) => {
   const running = folder.start([...RUN.slice(0, -1), "--hold", "--until", "validate", "--json"]);
   await running.event(({ event }) => event === "ready");
+  expect(await json(0, "status")).toMatchObject([{ outcome: null, driver: { pid: running.child.pid } }]);
   running.child.kill(signal);
   const { code, stdout } = await running.ended;
   expect(code).toBe(5);
   expect(jsonLines(stdout).at(-1)).toMatchObject({ event: "stopped", kind: "stopped", exitCode: 5 });
+  expect(await json(0, "status")).toMatchObject([{ outcome: "stopped", view: { stopped: { exitCode: 5 } } }]);
   expect((await json(0, "resume", "--no-hold")).at(-1)).toMatchObject({ outcome: "ready-for-cutover" });
 });
 
@@ -121,6 +149,8 @@ test("6: a long reader would be ended, or waited for without end", async () => {
   expect(lines.at(-1)).toMatchObject({ event: "stopped", kind: "lock-busy", exitCode: 6 });
   await reader.commit();
   expect((await json(0, "resume", "--no-hold")).at(-1)).toMatchObject({ outcome: "retained" });
+  expect((await json(0, "finalize", "--force", "orders")).at(-1)).toMatchObject({ outcome: "done" });
+  expect(await json(0, "status")).toMatchObject([{ outcome: "done", database: { known: false } }]);
 });
 
 test("7: a definition that changed meanwhile would be lost", async () => {

@@ -66,7 +66,7 @@ async function killedAt(args: string[], kind: string): Promise<void> {
 test("a process killed between the end and its last word would leave a migration that cannot end", async () => {
   await killedAt(["resume", "--json"], "journal: event finished");
   const listed = await scene.partway(["list", "--json"]);
-  expect(jsonLines(listed.stdout)).toMatchObject([[{ outcome: "rolled-back" }]]);
+  expect(jsonLines(listed.stdout)).toMatchObject([{ migrations: [{ outcome: "rolled-back" }] }]);
   await scene.proveNothingLost();
 });
 

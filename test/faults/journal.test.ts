@@ -250,8 +250,8 @@ describe.runIf(ONCE)("the file", () => {
       expect(code, stdout + stderr).toBe(0);
     }
     for (const { code, stdout, stderr } of await ended) expect(code, stdout + stderr).toBe(0);
-    const [listed] = jsonLines(await type("list", "--json")) as [
-      { id: string; table: string; outcome: string }[],
+    const [{ migrations: listed }] = jsonLines(await type("list", "--json")) as [
+      { migrations: { id: string; table: string; outcome: string }[] },
     ];
     expect(listed.map(({ table, outcome }) => `${table} ${outcome}`).sort()).toEqual([
       "public.items ready-for-cutover",
