@@ -1,5 +1,6 @@
 /** `--all`: the tables of the configuration file instead of one named on the command line. */
 import type { Command } from "commander";
+import type { Running } from "../engine/running.js";
 import { badInput } from "../errors.js";
 import { type PlannedAll, planAll } from "../many/plan.js";
 import { type RunAllOptions, runAll, type TableEvent } from "../many/run.js";
@@ -76,14 +77,16 @@ function plansJson({ tables, ...rest }: PlannedAll): string {
 }
 
 /** Migrates them all and shows it; gives the exit code. */
-export async function followAll(options: RunAllOptions & { json: boolean }): Promise<number> {
-  const { json } = options;
+export async function followAll(
+  options: RunAllOptions & { json: boolean; watch(running: Running): void },
+): Promise<number> {
+  const { json, watch, ...rest } = options;
   const stopping = new AbortController();
   // Before the first table's turn there is nothing to stop safely: a signal then ends the process as always.
   const signals: (() => void)[] = [];
   try {
     const result = await runAll({
-      ...options,
+      ...rest,
       signal: stopping.signal,
       onTable: (event) => {
         if (signals.length === 0) signals.push(onSignals(() => stopping.abort()));
@@ -94,8 +97,10 @@ export async function followAll(options: RunAllOptions & { json: boolean }): Pro
           process.stdout.write(`${JSON.stringify({ event: "error", table, ...errorFields(error) })}\n`);
         else explain(error, table);
       },
-      onRunning: (running, turn) =>
-        show(running, { json, table: turn.table, whole: wholeLine(turn), linesOnly: !turn.alone }),
+      onRunning: (running, turn) => {
+        watch(running);
+        return show(running, { json, table: turn.table, whole: wholeLine(turn), linesOnly: !turn.alone });
+      },
     });
     process.stdout.write(
       json ? `${JSON.stringify({ event: "all", ...result })}\n` : `\n${resultText(result)}`,

@@ -5,6 +5,7 @@ import type { Intent } from "../engine/intent.js";
 import type { Act } from "./act.js";
 import { followAll, isAll, withAll } from "./all.js";
 import { follow } from "./follow.js";
+import { withMachines, withMetrics } from "./machines.js";
 import { example, holds, withConnection, withJson, withSettings, withState } from "./options.js";
 
 interface Entry {
@@ -44,7 +45,7 @@ const ENTRIES: readonly Entry[] = [
 export function proceedCommands(program: Command, act: Act): void {
   for (const entry of ENTRIES) {
     const command = program.command(`${entry.intent} [id]`).description(entry.description);
-    withJson(withState(withConnection(withSettings(command)))).option(
+    withJson(withMachines(withState(withConnection(withSettings(command))))).option(
       "--takeover",
       "take a migration over from a process that is stopped or dead; it can write nothing afterwards",
     );
@@ -56,14 +57,18 @@ export function proceedCommands(program: Command, act: Act): void {
     if (entry.intent === "finalize")
       command.option("--force <table>", "drop before the deadline; takes the table's name");
     example(command, entry.example);
-    type Options = ResumeOptions & { json?: boolean; all?: boolean; config?: string };
+    type Options = ResumeOptions & { json?: boolean; all?: boolean; config?: string; metrics?: string };
     command.action((id: string | undefined, options: Options) =>
       act(options, async () => {
-        const { all, force, config, ...rest } = options;
+        const { all, force, config, metrics, ...rest } = options;
+        const json = options.json === true;
         if (entry.intent === "resume" && isAll(id, options, "resume"))
-          return followAll({ ...rest, config, json: options.json === true, begun: true });
-        const running = await proceed(entry.intent, { ...options, id, hold: holds(options.hold) });
-        return follow(running, { json: options.json === true });
+          return withMetrics(metrics, (watch) => followAll({ ...rest, config, json, begun: true, watch }));
+        return withMetrics(metrics, async (watch) => {
+          const running = await proceed(entry.intent, { ...rest, force, id, hold: holds(options.hold) });
+          watch(running);
+          return follow(running, { json });
+        });
       }),
     );
   }

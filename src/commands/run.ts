@@ -8,6 +8,7 @@ import type { Act } from "./act.js";
 import { followAll, isAll, oneTable, withAll } from "./all.js";
 import { plannedText } from "./all-text.js";
 import { follow } from "./follow.js";
+import { withMachines, withMetrics } from "./machines.js";
 import { example, holds, withConnection, withJson, withScheme, withSettings, withState } from "./options.js";
 import { planText } from "./plan-text.js";
 
@@ -15,7 +16,7 @@ export function runCommand(program: Command, act: Act): void {
   const command = program
     .command("run [table]")
     .description("migrate a live table through all phases; asks after showing the plan");
-  withAll(withJson(withState(withConnection(withSettings(withScheme(command))))))
+  withAll(withJson(withMachines(withState(withConnection(withSettings(withScheme(command)))))))
     .option("--backup <dir>", "where the backup goes (default: <state>/backups)")
     .option("--no-backup", "make no backup")
     .option("--yes", "do not ask");
@@ -28,28 +29,32 @@ export function runCommand(program: Command, act: Act): void {
   type Options = Omit<RunOptions, "table" | "backup" | "confirm" | "onEvent"> & {
     json?: boolean;
     yes?: boolean;
+    metrics?: string;
     all?: boolean;
     backup: string | boolean;
   };
   command.action((named: string | undefined, options: Options) =>
     act(options, async () => {
-      const { yes, all, ...rest } = options;
+      const { yes, all, metrics, ...rest } = options;
       const json = options.json === true;
       // commander gives true when neither --backup nor --no-backup was typed.
       const backup = options.backup === true ? undefined : options.backup;
       if (isAll(named, options, "run"))
-        return followAll({
-          ...{ ...rest, backup, json },
-          ...(yes === true ? {} : { confirm: (planned: PlannedAll) => confirmAll(planned, json) }),
+        return withMetrics(metrics, (watch) =>
+          followAll({
+            ...{ ...rest, backup, json, watch },
+            ...(yes === true ? {} : { confirm: (planned: PlannedAll) => confirmAll(planned, json) }),
+          }),
+        );
+      const table = oneTable(named, "run");
+      return withMetrics(metrics, async (watch) => {
+        const running = await run({
+          ...{ ...rest, table, backup, hold: holds(options.hold) },
+          ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made, json) }),
         });
-      const running = await run({
-        ...rest,
-        table: oneTable(named, "run"),
-        hold: holds(options.hold),
-        backup,
-        ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made, json) }),
+        watch(running);
+        return follow(running, { json });
       });
-      return follow(running, { json });
     }),
   );
 }

@@ -1,0 +1,29 @@
+/** For programs that look on: `--metrics`. */
+import type { Command } from "commander";
+import type { Running } from "../engine/running.js";
+
+export function withMachines(command: Command): Command {
+  return command.option(
+    "--metrics <address>",
+    "serve Prometheus metrics at [host]:port while it runs, such as :9187",
+  );
+}
+
+/** Does `work` with metrics served at `address`; nothing is served without one. Errors: bad-input before `work` begins. */
+export async function withMetrics(
+  address: string | undefined,
+  work: (watch: (running: Running) => void) => Promise<number>,
+): Promise<number> {
+  if (address === undefined) return work(() => undefined);
+  const { parseAddress, serveMetrics } = await import("../metrics/server.js");
+  const at = parseAddress(address);
+  const { Exposition } = await import("../metrics/exposition.js");
+  const exposition = new Exposition();
+  const server = await serveMetrics(exposition, at);
+  process.stderr.write(`partway: metrics at ${server.url}\n`);
+  try {
+    return await work((running) => exposition.watch(running.source));
+  } finally {
+    server.close();
+  }
+}
