@@ -16,7 +16,7 @@ import { readTable } from "./catalog/read.js";
 import { survey } from "./catalog/survey.js";
 import { configFor, loadConfig } from "./config/load.js";
 import {
-  mergeOptions,
+  mergePolicy,
   parseRequest,
   parseSettings,
   type RawOptions,
@@ -89,7 +89,7 @@ export function targetOf(options: ConnectOptions): Promise<Target> {
 async function settle(options: PlanOptions & RawSettings) {
   const file = options.config;
   const { config } = await loadConfig({ cwd: process.cwd(), ...(file === undefined ? {} : { file }) });
-  const merged = mergeOptions<PlanOptions & RawSettings>(
+  const merged = mergePolicy<PlanOptions & RawSettings>(
     { ...configFor(config, options.table), table: options.table },
     options,
   );
@@ -146,6 +146,7 @@ function refused(made: Plan): PartwayError {
 /** Plans, asks, and starts a migration. Resolves with the running engine; `engine.finished` tells how it ended. */
 export async function run(options: RunOptions): Promise<Running> {
   const { merged, request, target } = await settle(options);
+  const settings = { ...parseSettings(merged) };
   const made = await planned(target, request);
   if (made.refusals.length > 0) throw refused(made);
   if (options.confirm !== undefined && !(await options.confirm(made))) {
@@ -156,7 +157,6 @@ export async function run(options: RunOptions): Promise<Running> {
     });
   }
   const state = openState(options.state, "make");
-  const settings = { ...parseSettings(merged) };
   if (merged.backup === undefined) settings.backupDir = state.backups;
   state.journal.create({
     id: made.id,

@@ -25,6 +25,7 @@ export type FaultKind =
   | "drift"
   | "fenced"
   | "copy-restart"
+  | "vetoed"
   | "not-safe"
   | "unexpected";
 
@@ -37,9 +38,15 @@ const EXIT_OF: Record<FaultKind, ExitCode> = {
   drift: EXIT.drift,
   fenced: EXIT.unexpected,
   "copy-restart": EXIT.unexpected,
+  vetoed: EXIT.refused,
   "not-safe": EXIT.refused,
   unexpected: EXIT.unexpected,
 };
+
+/** Every kind there is. */
+export const FAULT_KINDS: readonly FaultKind[] = Object.keys(EXIT_OF).filter((kind): kind is FaultKind =>
+  Object.hasOwn(EXIT_OF, kind),
+);
 
 export interface Explanation {
   /** What happened, one sentence. */

@@ -113,6 +113,9 @@ export function partwayMachine(effects: Effects) {
       isCopyRestart: ({ event }) => event.type === "FAULT" && event.kind === "copy-restart",
       staysAfterRefusedRollback: ({ context, event }) =>
         event.type === "FAULT" && event.kind === "not-safe" && context.hold,
+      /** A hook said no, and the process stays: ready, until somebody asks for the cutover again. */
+      staysAfterVeto: ({ context, event }) =>
+        event.type === "FAULT" && event.kind === "vetoed" && context.hold,
       holds: ({ context }) => context.hold,
       beforeCutover: ({ context }) => BEFORE_CUTOVER.includes(context.from),
       inWindow: ({ context }) => context.from === "retain",
@@ -215,6 +218,12 @@ export function partwayMachine(effects: Effects) {
           ],
           FAULT: [
             { guard: "isCopyRestart", target: "shadow" },
+            { guard: "staysAfterVeto", target: "ready" },
+            {
+              guard: ({ event }) => event.kind === "vetoed",
+              target: "halted",
+              actions: halt("cutover", null, "ready"),
+            },
             { target: "halted", actions: halt("cutover", null, "cutover") },
           ],
         },

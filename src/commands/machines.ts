@@ -1,12 +1,16 @@
-/** For programs that look on: `--metrics`. */
+/** For programs that look on, and for those that are called: `--metrics`, `--on`. */
 import type { Command } from "commander";
 import type { Running } from "../engine/running.js";
 
 export function withMachines(command: Command): Command {
-  return command.option(
-    "--metrics <address>",
-    "serve Prometheus metrics at [host]:port while it runs, such as :9187",
-  );
+  return command
+    .option(
+      "--on <event=command>",
+      "run a command on an event, such as finished=./notify.sh; repeatable",
+      (typed: string, before: string[] | undefined) => [...(before ?? []), typed],
+    )
+    .option("--hook-timeout <time>", "longest time such a command may take (default 1m); ms, s, m")
+    .option("--metrics <address>", "serve Prometheus metrics at [host]:port while it runs, such as :9187");
 }
 
 /** Does `work` with metrics served at `address`; nothing is served without one. Errors: bad-input before `work` begins. */

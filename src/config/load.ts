@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from "node:path";
 import { loadConfig as loadWithC12 } from "c12";
 import type { z } from "zod";
 import { badInput, messageOf } from "../errors.js";
+import { mergeOn } from "../hooks/names.js";
 import { type Config, configSchema, type TablePolicy } from "./schema.js";
 import { parseTableName, sameTable } from "./table-name.js";
 
@@ -36,7 +37,7 @@ export function configFor(config: Config, table: string): TablePolicy {
   const found = Object.entries(tables).find(([name]) => sameTable(name, table))?.[1] ?? {};
   // When its turn comes is not how it is migrated.
   const { priority, after, together, ...entry } = found;
-  return { ...common, ...entry };
+  return { ...common, ...entry, on: mergeOn(common.on, entry.on) };
 }
 
 async function read(
@@ -79,7 +80,8 @@ function malformed(file: string, error: z.ZodError): Error {
     const path = issue.path.map(String);
     if (issue.code === "unrecognized_keys")
       return issue.keys.map((key) => `${[...path, key].join(".")}: there is no such key`).join("; ");
-    return `${path.join(".") || "the whole file"}: ${issue.message}`;
+    const why = issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+    return `${path.join(".") || "the whole file"}: ${why}`;
   });
   const known = Object.keys(configSchema.shape).join(", ");
   return badInput(

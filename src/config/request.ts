@@ -1,5 +1,6 @@
 /** From options as typed to a MigrationRequest and run settings: every mistake is named before a server is asked. */
 import { badInput } from "../errors.js";
+import { mergeOn, parseHook } from "../hooks/names.js";
 import type { Settings } from "../phases/phase.js";
 import type { Interval, MigrationRequest, Scheme } from "../plan/types.js";
 import { parseDuration, parseMilliseconds } from "./duration.js";
@@ -31,6 +32,9 @@ export interface RawSettings {
   /** A directory; false: no backup. */
   backup?: string | false | undefined;
   repair?: boolean | undefined;
+  /** Hooks, each `event=command`. */
+  on?: readonly string[] | undefined;
+  hookTimeout?: string | undefined;
   /** Only ever true because the operator typed the table's name. */
   forceDrop?: boolean | undefined;
 }
@@ -54,6 +58,11 @@ const KEEP = "24h";
 export function mergeOptions<T extends object>(under: T, over: Partial<T>): T {
   const given = Object.entries(over).filter(([, value]) => value !== undefined);
   return { ...under, ...Object.fromEntries(given) };
+}
+
+/** The same, where a hook that is given leaves those of other events as they are. */
+export function mergePolicy<T extends RawSettings>(under: T, over: Partial<T>): T {
+  return { ...mergeOptions(under, over), on: mergeOn(under.on, over.on) };
 }
 
 /** What the operator asks for. Errors: bad-input naming the option. */
@@ -92,6 +101,8 @@ export function parseSettings(raw: RawSettings): Settings {
     backupDir: raw.backup === undefined || raw.backup === false ? null : raw.backup,
     repair: raw.repair ?? false,
     forceDrop: raw.forceDrop ?? false,
+    hooks: (raw.on ?? []).map(parseHook),
+    hookTimeoutMs: parseMilliseconds(raw.hookTimeout ?? "1m", "--hook-timeout"),
   };
 }
 

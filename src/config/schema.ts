@@ -1,5 +1,6 @@
 /** What a configuration file may say. Strict: an unknown key is a mistake, not a wish. */
 import { z } from "zod";
+import { HOOK_EVENTS } from "../hooks/names.js";
 
 /** Numbers are welcome where a number is meant; everything is handed on as text, as if typed on the command line. */
 const number = z.union([z.int().nonnegative(), z.string()]).transform(String);
@@ -21,6 +22,18 @@ const requestShape = {
   incomingFk: z.enum(["refuse", "drop", "repoint"]).optional(),
 };
 
+/** `{ "finished": "./notify.sh", "phase": ["./a.sh", "./b.sh"] }`, handed on as `--on` takes it. */
+const hooks = z
+  .partialRecord(
+    z.enum(HOOK_EVENTS, { error: "there is no such event for a hook" }),
+    z.union([z.string().min(1), z.array(z.string().min(1))]),
+  )
+  .transform((on) =>
+    Object.entries(on).flatMap(([event, commands]) =>
+      [commands ?? []].flat().map((command) => `${event}=${command}`),
+    ),
+  );
+
 const settingsShape = {
   workers: number.optional(),
   batchBlocks: number.optional(),
@@ -31,6 +44,9 @@ const settingsShape = {
   /** A directory, or false for none. */
   backup: z.union([z.string(), z.literal(false)]).optional(),
   repair: z.boolean().optional(),
+  /** Commands on events (src/hooks). */
+  on: hooks.optional(),
+  hookTimeout: z.string().optional(),
 };
 
 /** When a table's turn comes in `partway run --all` (src/many/order.ts). */

@@ -12,6 +12,7 @@ import type { Journal, Owner } from "../../state/journal.js";
 import { type MachineContext, type MachineEvent, partwayMachine, type Working } from "../../state/machine.js";
 import { emptyView, type ViewSource } from "../../state/view.js";
 import { EXIT, messageOf, PartwayError } from "../errors.js";
+import { Hooks } from "../hooks/hooks.js";
 import { describeTarget, type Target } from "../pg/target.js";
 import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
@@ -59,6 +60,7 @@ export class Engine {
   readonly #connections: Connections;
   readonly #endurance: Endurance;
   readonly #owner: Owner;
+  readonly #hooks: Hooks;
   readonly #store;
   readonly #listeners = new Set<(event: RunEvent) => void>();
   /** What happened before anybody listened, the first hundred events; the first listener gets them. */
@@ -70,6 +72,8 @@ export class Engine {
   #lastState = "halted";
   #fault: PartwayError | null = null;
   #isBroken = false;
+  /** The journal is no longer this process's to write. */
+  #isReleased = false;
   #effect: Promise<void> = Promise.resolve();
   #resumeGate: (() => void) | null = null;
   #gate: Promise<void> = Promise.resolve();
@@ -101,6 +105,14 @@ export class Engine {
     // What an earlier process did is part of the picture; how it ended is not.
     for (const { event } of options.journal.events(plan.id))
       if (event.event !== "stopped" && event.event !== "finished") this.#store.push(event);
+    this.#hooks = new Hooks({
+      hooks: options.settings.hooks,
+      timeoutMs: options.settings.hookTimeoutMs,
+      run: { migration: plan.id, table: this.#store.current().table, server: describeTarget(target) },
+      log: options.log,
+      phase: () => (this.#lastState === "halted" ? this.#lastFrom() : this.#lastState),
+      tell: (level, message) => this.#say({ event: "log", level, message }),
+    });
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -212,9 +224,14 @@ export class Engine {
   }
 
   #emit(body: RunEventBody): void {
-    const event: RunEvent = { at: new Date().toISOString(), migration: this.#o.plan.id, ...body };
+    const event = this.#made(body);
     this.#o.journal.event(event);
+    this.#hooks.hear(this.#store.current(), event);
     this.#tell(event);
+  }
+
+  #made(body: RunEventBody): RunEvent {
+    return { at: new Date().toISOString(), migration: this.#o.plan.id, ...body };
   }
 
   /** Everybody but the journal. */
@@ -271,8 +288,10 @@ export class Engine {
     const report = (status: "started" | "done" | "failed", ms: number | null) => {
       if (phase !== null) this.#emit({ event: "phase", phase, status, ms });
     };
+    if (state === "cutover" && this.#hooks.asks) await this.#askBeforeCutover(stopped);
     report("started", null);
     try {
+      if (state === "cutover" || state === "rollback") await this.#hooks.hold(stopped);
       await this.#endurance.through(state, stopped, (signal) =>
         runEffect(state, this.#context(signal), { hold: this.#o.hold }),
       );
@@ -280,7 +299,16 @@ export class Engine {
     } catch (error) {
       if (!stopped.aborted) report("failed", performance.now() - started);
       throw error;
+    } finally {
+      this.#hooks.release();
     }
+  }
+
+  /** Not once the names are swapped, when a resume only has the last steps to do. */
+  #askBeforeCutover(stopped: AbortSignal): Promise<void> {
+    return this.#endurance.through("cutover", stopped, async (signal) => {
+      if ((await this.#connections.storedPhase()) === "cutover") await this.#hooks.askBeforeCutover(signal);
+    });
   }
 
   #context(stopped: AbortSignal): PhaseContext {
@@ -334,7 +362,8 @@ export class Engine {
         await this.#end(this.#restOutcome(context), EXIT.done, null);
       } else {
         const error = this.#fault ?? this.#explain(new Error(`stopped by ${kind}`));
-        await this.#end("failed", error.exitCode, error);
+        const outcome = kind === "vetoed" ? this.#restOutcome(context) : "failed";
+        await this.#end(outcome, error.exitCode, error);
       }
     };
     this.#watch(finish());
@@ -365,10 +394,21 @@ export class Engine {
     await this.#connections.close();
     const known = this.#explain(error);
     this.#o.log.error({ stack: known.stack }, "the run broke off");
-    const { kind, message: what, state, next, exitCode } = known;
-    const at = new Date().toISOString();
-    this.#tell({ at, migration: this.#o.plan.id, event: "stopped", kind, what, state, next, exitCode });
+    await this.#tellLast(this.#made(stoppedBy(known, known.exitCode)));
     this.#finish({ migration: this.#o.plan.id, outcome: "failed", exitCode: known.exitCode, error: known });
+  }
+
+  /** Hooks hear of the end when the journal is given back, so that they may go on with the migration; everybody else after them. */
+  async #tellLast(event: RunEvent): Promise<void> {
+    this.#hooks.hear(this.#store.current(), event);
+    await this.#hooks.settled();
+    this.#tell(event);
+  }
+
+  /** A message that may come when the journal is no longer this process's to write. */
+  #say(body: RunEventBody): void {
+    if (this.#isReleased || this.#isBroken) this.#tell(this.#made(body));
+    else this.#guarded(() => this.#emit(body));
   }
 
   #restOutcome(context: MachineContext): Outcome {
@@ -385,13 +425,13 @@ export class Engine {
     const { journal, plan } = this.#o;
     clearInterval(this.#commandTimer);
     await this.#connections.close();
-    if (error !== null) {
-      const { kind, message: what, state, next } = error;
-      this.#emit({ event: "stopped", kind, what, state, next, exitCode });
-      this.#o.log.error({ stack: error.stack, cause: messageOf(error.cause) }, "stopped");
-    } else {
-      this.#emit({ event: "finished", outcome, message: closing(plan, outcome, this.#lastFrom()) });
-    }
+    if (error !== null) this.#o.log.error({ stack: error.stack, cause: messageOf(error.cause) }, "stopped");
+    const last = this.#made(
+      error === null
+        ? { event: "finished", outcome, message: closing(plan, outcome, this.#lastFrom()) }
+        : stoppedBy(error, exitCode),
+    );
+    journal.event(last);
     journal.transition({
       migration: plan.id,
       from: this.#lastState,
@@ -403,6 +443,8 @@ export class Engine {
     });
     journal.expireCommands(plan.id, "the run has ended", new Date().toISOString());
     journal.release(plan.id, this.#owner);
+    this.#isReleased = true;
+    await this.#tellLast(last);
     this.#finish({ migration: plan.id, outcome, exitCode, error });
   }
 
@@ -429,6 +471,11 @@ export class Engine {
       });
     }, 300);
   }
+}
+
+function stoppedBy(error: PartwayError, exitCode: number): RunEventBody {
+  const { kind, message: what, state, next } = error;
+  return { event: "stopped", kind, what, state, next, exitCode };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { PHASES, type PhaseName } from "../../state/events.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import { WORKING, type Working } from "../../state/machine.js";
-import { mergeOptions, parseSettings, type RawSettings } from "../config/request.js";
+import { mergePolicy, parseSettings, type RawSettings } from "../config/request.js";
 import { badInput, PartwayError } from "../errors.js";
 import type { Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
@@ -23,6 +23,8 @@ const SettingsShape = z.object({
   backupDir: z.string().nullable(),
   repair: z.boolean(),
   forceDrop: z.boolean().default(false),
+  hooks: z.array(z.object({ event: z.string(), command: z.string() })).default([]),
+  hookTimeoutMs: z.number().default(60_000),
 });
 
 const SnapshotShape = z.object({
@@ -68,8 +70,10 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     holdBudget: `${s.holdBudgetMs}ms`,
     backup: s.backupDir ?? false,
     repair: false,
+    on: s.hooks.map(({ event, command }) => `${event}=${command}`),
+    hookTimeout: `${s.hookTimeoutMs}ms`,
   };
-  return parseSettings(mergeOptions(before, given));
+  return parseSettings(mergePolicy(before, given));
 }
 
 /** Where the journal says the run stands: the state itself, or where a halted run goes on from. */

@@ -213,7 +213,7 @@ class All {
 
   #failed(entry: TableEntry, error: PartwayError, migration: string | null): Step {
     const { kind, message: what, next, exitCode } = error;
-    const state = kind === "stopped" || kind === "refused" ? kind : "failed";
+    const state = kind === "stopped" || kind === "refused" ? kind : kind === "vetoed" ? "refused" : "failed";
     this.#end(entry, { state, migration, what, next, exitCode });
     return kind === "stopped" ? "stopped" : "failed";
   }

@@ -2,7 +2,7 @@
 import { type ConnectOptions, type StateOptions, targetOf, withSession } from "../api.js";
 import { configFor, loadConfig } from "../config/load.js";
 import {
-  mergeOptions,
+  mergePolicy,
   parseRequest,
   parseSettings,
   type RawOptions,
@@ -41,7 +41,10 @@ export async function readTables(options: AllOptions & RawSettings): Promise<Tab
   });
   const order = orderOf(config, file);
   for (const { name } of order.tables) {
-    const policy: RawOptions & RawSettings = mergeOptions(configFor(config, name), options);
+    const policy: RawOptions & RawSettings = mergePolicy<RawOptions & RawSettings>(
+      configFor(config, name),
+      options,
+    );
     try {
       parseRequest(name, policy);
       parseSettings(policy);

@@ -1,5 +1,6 @@
 /** The contract of a phase: four faces, checked by the compiler with `satisfies Phase`. */
 import type { PhaseName, RunEventBody, UndoName } from "../../state/events.js";
+import type { Hook } from "../hooks/names.js";
 import type { Lease } from "../pg/lease.js";
 import type { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
@@ -23,6 +24,9 @@ export interface Settings {
   forceDrop: boolean;
   /** Repair what validation finds. */
   repair: boolean;
+  /** Commands that are run on events, and the longest time one may take, ms. */
+  hooks: readonly Hook[];
+  hookTimeoutMs: number;
 }
 
 /** What a phase may write down; implemented by the journal. Only what a person will want to read afterwards. */

@@ -152,6 +152,8 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
       backupDir,
       repair: false,
       forceDrop: false,
+      hooks: [],
+      hookTimeoutMs: 60_000,
     },
     open: async () => {
       const session = await Session.open(target);

@@ -107,6 +107,8 @@ describe("run settings", () => {
       backupDir: null,
       repair: false,
       forceDrop: false,
+      hooks: [],
+      hookTimeoutMs: 60_000,
     });
   });
 

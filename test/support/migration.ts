@@ -31,6 +31,8 @@ const SETTINGS: Settings = {
   backupDir: null,
   forceDrop: false,
   repair: false,
+  hooks: [],
+  hookTimeoutMs: 60_000,
 };
 
 /** The clock of every plan here, unless a test says otherwise: the number of leaves must not depend on the day. */
