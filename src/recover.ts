@@ -121,7 +121,8 @@ function nextOf(id: string, phase: StorePhase): string {
 }
 
 function unknownOf(phase: StorePhase, backupDir: string | null): string[] {
-  const settings = "settings of the run: the defaults hold; give others to the next command (--workers, ...)";
+  const settings =
+    "settings and hooks of the run: the defaults hold, and no hook; give them to the next command (--workers, --on, ...)";
   if (AFTER_CUTOVER.includes(phase)) return [...(phase === "retain" ? [ASKED_BACK] : []), settings];
   if (phase === "abort") return [];
   const backup =

@@ -27,9 +27,14 @@ export function environmentOf(
     PARTWAY_SERVER: run.server,
     PARTWAY_PHASE: phase,
     PARTWAY_MESSAGE: messageOf(told, run),
-    PARTWAY_JSON: JSON.stringify(told),
   };
-  return Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, redact(value)]));
+  return {
+    ...Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, redact(value)])),
+    // Value by value, or what is hidden could take a quote or a brace along.
+    PARTWAY_JSON: JSON.stringify(told, (_key, value: unknown) =>
+      typeof value === "string" ? redact(value) : value,
+    ),
+  };
 }
 
 /** One sentence for people. */

@@ -7,6 +7,7 @@ import { compareWithLedger, createOrders, startWriter } from "../../src/demo/wri
 import type { Session } from "../../src/pg/session.js";
 import { bundleCli } from "../support/bundle.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
+import { expectConforms } from "../support/published.js";
 import { type KillProxy, startKillProxy } from "./killpoint.js";
 import { objectsOf } from "./scene.js";
 import { type Folder, freshFolder, jsonLines } from "./support.js";
@@ -93,6 +94,7 @@ describe("three tables", LONG, () => {
 
       const { code, stdout, stderr } = await folder.run(RUN);
       expect(code, `${stdout}${stderr}`).toBe(0);
+      for (const line of jsonLines(stdout)) expectConforms("events", line);
       const turns = jsonLines(stdout).flatMap((line) => {
         const turn = z
           .object({ event: z.literal("table"), table: z.string(), state: z.string() })

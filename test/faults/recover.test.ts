@@ -82,7 +82,7 @@ describe.runIf(ONCE)("before cutover", () => {
     const copied = await value(scene.session, "SELECT count(*) FROM partway.ledger");
     const said = await loseAndRecover("copy");
     expect(said).toContain("not known: --until: resume stops before cutover");
-    expect(said).toContain("not known: settings of the run");
+    expect(said).toContain("not known: settings and hooks of the run");
     await type(["resume", "--until", "copy"]);
     const after =
       "SELECT count(*) FILTER (WHERE generation = 1) || ' ' || max(generation) FROM partway.ledger";

@@ -191,6 +191,15 @@ test("a rollback that is not safe would end the window", () => {
   });
 });
 
+test("a hook that says no before the cutover would end a run that stays, or let it through", () => {
+  const vetoed: MachineEvent = { type: "FAULT", kind: "vetoed" };
+  expect(after("cutover", vetoed, { hold: true }).state).toBe("ready");
+  const { state, context } = after("cutover", vetoed, { hold: false });
+  expect(state).toBe("halted");
+  expect(context).toMatchObject({ from: "ready", halt: { kind: "vetoed", at: "cutover" } });
+  expect(after("halted", EVENTS.CUTOVER, context).state).toBe("cutover");
+});
+
 test("finalize asked for too early would close the window", () => {
   expect(after("drop", { type: "FAULT", kind: "refused" })).toMatchObject({
     state: "halted",
