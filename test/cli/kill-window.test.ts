@@ -42,7 +42,7 @@ test("a window held by a process that was killed would forget its deadline or it
 
 test("finalize killed before its first commit would have begun to drop", async () => {
   const finalize = ["finalize", "--force", "orders", "--json"];
-  await scene.kill(finalize, { text: /SET phase = \$2[\s\S]*drop/, when: "before its commit" });
+  await scene.kill(finalize, { text: /SET phase = 'drop'/, when: "before its commit" });
   const status = await scene.partway(["status", "--json"]);
   expect(jsonLines(status.stdout)).toMatchObject([{ database: { phase: "retain", rollbackSafe: true } }]);
 });
