@@ -13,6 +13,7 @@ import { type Direction, sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { windowFingerprints } from "../sync/verdict.js";
+import { CompareProgress } from "./compare-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
 /** Keys named when a difference is found; the rest is counted by leaf. */
@@ -37,7 +38,9 @@ export async function compareAndReport(
   direction: Direction,
   partitionedOid: string,
 ): Promise<Comparison> {
+  const progress = new CompareProgress(context);
   const comparison = await compareSides({
+    watch: progress,
     plan: context.plan,
     direction,
     partitionedOid,
@@ -52,6 +55,7 @@ export async function compareAndReport(
     shadowHash: comparison.lagging.hash,
     ms: comparison.ms,
   };
+  progress.done(comparison);
   context.record.validation({ direction, ...facts });
   context.emit({ event: "validation", excluded: comparison.excluded, ...facts });
   return comparison;

@@ -48,7 +48,12 @@ function barOf(view: RunView): Bar | null {
   }
   if (view.index !== null && isRunning(view, "index")) {
     const { built, total, secondsLeft } = view.index;
-    return { done: built, total, text: `${built} of ${total} indexes  ${timeLeft(secondsLeft)}` };
+    const left = built < total ? `  ${timeLeft(secondsLeft)}` : "";
+    return { done: built, total, text: `${built} of ${total} indexes${left}` };
+  }
+  if (view.comparing !== null && view.undo === null && isRunning(view, "validate")) {
+    const { done, total, rows, secondsLeft } = view.comparing;
+    return { done, total, text: `both sides compared, ${count(rows)} rows read  ${timeLeft(secondsLeft)}` };
   }
   return null;
 }

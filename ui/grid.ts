@@ -1,0 +1,77 @@
+/** Cells of a map folded into the characters a terminal has room for. Pure. */
+export type CellState = "waiting" | "partly" | "done" | "different";
+
+export interface Cell {
+  state: CellState;
+  /** 0 to 1. */
+  share: number;
+  busy: boolean;
+  /** The pieces it stands for: from (included), to (excluded). */
+  from: number;
+  to: number;
+}
+
+/** How a grid is laid out. */
+export interface GridShape {
+  /** Pieces in a cell. */
+  each: number;
+  /** Cells in a line. */
+  across: number;
+  /** Characters of a cell; more than one has an empty one after it. */
+  width: number;
+}
+
+const WIDEST = 8;
+
+/** The layout of `pieces` in `rows` lines of `columns` characters: wide cells for few, several pieces a cell for many. */
+export function shapeFor(pieces: number, columns: number, rows: number): GridShape {
+  for (let width = WIDEST; width > 1; width -= 1) {
+    const across = Math.floor((columns + 1) / (width + 1));
+    if (Math.ceil(pieces / across) <= Math.max(1, Math.min(rows, Math.floor(rows / 2))))
+      return { each: 1, across, width };
+  }
+  const each = Math.max(1, Math.ceil(pieces / Math.max(1, columns * rows)));
+  return { each, across: columns, width: 1 };
+}
+
+/** The cells of `marks` (events.ts, `map`), in order, `each` pieces in one. */
+export function foldCells(marks: string, busy: ReadonlySet<number>, each: number): Cell[] {
+  const cells: Cell[] = [];
+  for (let from = 0; from < marks.length; from += each)
+    cells.push(cellOf(marks, busy, from, Math.min(from + each, marks.length)));
+  return cells;
+}
+
+function cellOf(marks: string, busy: ReadonlySet<number>, from: number, to: number): Cell {
+  const pieces = [...marks.slice(from, to)];
+  const share = pieces.reduce((sum, mark) => sum + shareOf(mark), 0) / pieces.length;
+  const begun = pieces.some((_, at) => busy.has(from + at));
+  return { state: stateOf(pieces, share, begun), share, busy: begun, from, to };
+}
+
+function stateOf(pieces: string[], share: number, begun: boolean): CellState {
+  if (pieces.includes("!")) return "different";
+  if (pieces.every((mark) => mark === "x")) return "done";
+  return share > 0 || begun || pieces.some((mark) => mark !== ".") ? "partly" : "waiting";
+}
+
+function shareOf(mark: string): number {
+  if (mark === "x" || mark === "!") return 1;
+  // `0` is begun: not nothing.
+  return mark === "." ? 0 : (Number(mark) + 0.5) / 10;
+}
+
+/** How many pieces are done. */
+export function doneCount(marks: string): number {
+  return [...marks].filter((mark) => mark === "x").length;
+}
+
+/** Numbers as bars of eight heights, the newest `width` of them; scaled to the largest. */
+export function sparkline(values: readonly number[], width: number, heights: string): string {
+  const shown = values.slice(-Math.max(0, width));
+  const most = Math.max(...shown, 1);
+  const steps = [...heights];
+  return shown
+    .map((value) => steps[Math.min(steps.length - 1, Math.ceil((value / most) * (steps.length - 1)))] ?? "")
+    .join("");
+}
