@@ -30,7 +30,7 @@ export function factsOf(view: RunView, now: number, spark: Spark): Fact[] {
     backlog(view),
     trend(view, spark),
     view.validation === null ? null : validation(view.validation),
-    view.lockTry === null ? null : lockTry(view.lockTry),
+    view.lockTry === null ? null : lockTry(view.lockTry, now),
     view.cutover === null ? null : cutover(view.cutover),
     ...(view.window === null ? [] : window(view.window, now)),
   ];
@@ -119,8 +119,12 @@ function validation(event: Of<"validation">): Fact {
   );
 }
 
-function lockTry(event: Of<"lock-try">): Fact {
+/** A lock that was had is no news for long. */
+const OLD_NEWS_MS = 10_000;
+
+function lockTry(event: Of<"lock-try">, now: number): Fact | null {
   const acquired = event.outcome === "acquired";
+  if (acquired && now - Date.parse(event.at) > OLD_NEWS_MS) return null;
   const result = `${acquired ? "acquired" : "busy"} after ${millis(event.waitedMs)}`;
   return fact(
     "lock",

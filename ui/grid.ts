@@ -22,12 +22,14 @@ export interface GridShape {
 }
 
 const WIDEST = 8;
+/** Wide cells take no more lines than this: a screen full of blocks tells nothing more. */
+const MOST_WIDE_ROWS = 6;
 
 /** The layout of `pieces` in `rows` lines of `columns` characters: wide cells for few, several pieces a cell for many. */
 export function shapeFor(pieces: number, columns: number, rows: number): GridShape {
   for (let width = WIDEST; width > 1; width -= 1) {
     const across = Math.floor((columns + 1) / (width + 1));
-    if (Math.ceil(pieces / across) <= Math.max(1, Math.min(rows, Math.floor(rows / 2))))
+    if (across > 0 && Math.ceil(pieces / across) <= Math.min(rows, MOST_WIDE_ROWS))
       return { each: 1, across, width };
   }
   const each = Math.max(1, Math.ceil(pieces / Math.max(1, columns * rows)));

@@ -172,7 +172,7 @@ test("? explains every key and glyph", async () => {
 
 
 
-    q quit safely   p pause   ? close help"
+    q quit safely   p pause   l log   ? close help"
   `);
   screen.type("?");
   await screen.until("? help");
@@ -220,6 +220,6 @@ test("at every size no line is wider than the terminal, the frame is lower than 
     const lines = screen.frame().split("\n");
     expect(lines.length).toBe(rows - 1);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
-    expect(lines.at(-1)).toBe("q quit safely   p pause   ? help");
+    expect(lines.at(-1)).toBe("q quit safely   p pause   l log   ? help");
   }
 });
