@@ -1,5 +1,5 @@
 /** What is known about the run besides its phases: a label and one line each. Pure. */
-import type { RunEvent } from "../state/events.js";
+import type { PhaseName, RunEvent } from "../state/events.js";
 import type { RunView } from "../state/view.js";
 import { isOver } from "./controls.js";
 import { estimateText, untilCutover } from "./estimate.js";
@@ -24,7 +24,7 @@ export function factsOf(view: RunView, now: number, spark: Spark): Fact[] {
   const facts: (Fact | null)[] = [
     view.cutover === null && view.backup !== null ? backup(view.backup) : null,
     view.copy === null ? null : copied(view.copy),
-    view.cutover === null && view.index !== null ? indexes(view.index) : null,
+    view.cutover === null && view.index !== null ? indexes(view.index, isRunning(view, "index")) : null,
     view.cutover === null ? wal(view) : null,
     view.cutover === null ? left(view, now) : null,
     backlog(view),
@@ -60,9 +60,13 @@ function copied(event: Of<"copy">): Fact {
   return fact("copied", `${plural(event.rowsDone, "row")}, ${done}`);
 }
 
-function indexes(event: Of<"index">): Fact {
-  if (event.step !== undefined && event.step !== "" && event.current.length === 0)
-    return fact("indexes", `${event.built} of ${event.total} built; ${event.step}`);
+function isRunning(view: RunView, name: PhaseName): boolean {
+  return view.phases.some((phase) => phase.name === name && phase.status === "running");
+}
+
+function indexes(event: Of<"index">, running: boolean): Fact {
+  if (running && event.step !== undefined && event.current.length === 0)
+    return fact("indexes", `${event.built} of ${event.total}; ${event.step}`);
   const [first, ...others] = event.current.map(oneLine);
   const more = others.length > 0 ? ` and ${others.length} more` : "";
   const current = first === undefined ? "" : `, now ${first}${more}`;
@@ -96,16 +100,11 @@ function backlog({ backlog: counted, sample }: RunView): Fact | null {
 
 /** The last minutes of the change log's length. */
 function trend({ trend: marks }: RunView, { heights, width }: Spark): Fact | null {
-  const shown = marks.slice(-Math.max(0, width));
-  const [first, last] = [shown[0], shown.at(-1)];
-  if (first === undefined || last === undefined || shown.length < 3) return null;
-  const line = sparkline(
-    shown.map((mark) => mark.keys),
-    width,
-    heights,
-  );
+  const [first, last] = [marks[0], marks.at(-1)];
+  if (first === undefined || last === undefined || marks.length < 3) return null;
+  const keys = marks.map((mark) => mark.keys);
   const over = duration(Date.parse(last.at) - Date.parse(first.at));
-  return fact("", `${line} ${over}, most ${count(Math.max(...shown.map((mark) => mark.keys)))}`);
+  return fact("", `${sparkline(keys, width, heights)} ${over}, most ${count(Math.max(...keys))}`);
 }
 
 function validation(event: Of<"validation">): Fact {

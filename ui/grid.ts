@@ -68,12 +68,20 @@ export function doneCount(marks: string): number {
   return [...marks].filter((mark) => mark === "x").length;
 }
 
-/** Numbers as bars of eight heights, the newest `width` of them; scaled to the largest. */
+/** Numbers as bars, from low to high as `heights` has them: all of them in at most `width`, scaled to the largest. */
 export function sparkline(values: readonly number[], width: number, heights: string): string {
-  const shown = values.slice(-Math.max(0, width));
-  const most = Math.max(...shown, 1);
+  const most = Math.max(...values, 1);
   const steps = [...heights];
-  return shown
-    .map((value) => steps[Math.min(steps.length - 1, Math.ceil((value / most) * (steps.length - 1)))] ?? "")
+  return spread(values, Math.max(1, width))
+    .map((value) => steps[Math.ceil((value / most) * (steps.length - 1))] ?? "")
     .join("");
+}
+
+/** Neighbours become one, the largest of them: a peak must not be averaged away. */
+function spread(values: readonly number[], width: number): number[] {
+  const each = Math.max(1, Math.ceil(values.length / width));
+  const result: number[] = [];
+  for (let from = 0; from < values.length; from += each)
+    result.push(Math.max(...values.slice(from, from + each)));
+  return result;
 }

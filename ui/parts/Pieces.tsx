@@ -25,7 +25,7 @@ export function Pieces({ view, columns, rows, chosen, now }: PiecesProps) {
   if (map === null || map.cells.length === 0 || rows < 2) return null;
   const spare = rows - 2;
   const each = map.workers.length > 1 && map.workers.length <= spare - 2;
-  const below = chosen === null ? workerLines(map, now, each) : [detailOf(view, map, chosen, now)];
+  const below = chosen === null ? workerLines(map, now, each) : detailOf(view, map, chosen, now, spare > 0);
   const titled = spare >= 3;
   const gridRows = Math.max(1, rows - below.length - (titled ? 2 : 0));
   return (
@@ -56,18 +56,20 @@ function workerLines({ workers }: MapView, now: number, each: boolean): string[]
   });
 }
 
-function detailOf(view: RunView, map: MapView, chosen: number, now: number): string {
+/** One line, two where there is room. */
+function detailOf(view: RunView, map: MapView, chosen: number, now: number, two: boolean): string[] {
   const mark = map.cells[chosen] ?? ".";
   const worker = map.workers.find((one) => one.cell === chosen);
   const doing =
     worker === undefined
       ? stateWord(mark)
       : `worker ${worker.worker}: ${oneLine(worker.what)}, since ${sinceText(worker.since, now)}`;
-  if (map.of === "blocks") return `part ${count(chosen + 1)} of ${count(map.cells.length)}: ${doing}`;
-  const leaf = view.leaves[chosen];
-  if (leaf === undefined) return `partition ${count(chosen + 1)}: ${doing}`;
+  const leaf = map.of === "leaves" ? view.leaves[chosen] : undefined;
+  if (leaf === undefined) return [`part ${count(chosen + 1)} of ${count(map.cells.length)}: ${doing}`];
   const rows = leaf.rows === null ? "" : `, ${leaf.exact ? "" : "~"}${plural(leaf.rows, "row")}`;
-  return `${oneLine(leaf.name)}: ${doing}${rows}, ${oneLine(leaf.bounds).replace(/^FOR VALUES /, "")}`;
+  const head = `${oneLine(leaf.name)}: ${doing}${rows}`;
+  const bounds = oneLine(leaf.bounds).replace(/^FOR VALUES /, "");
+  return two ? [head, `  ${bounds}`] : [`${head}, ${bounds}`];
 }
 
 function sinceText(since: string, now: number): string {
