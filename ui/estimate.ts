@@ -3,7 +3,13 @@ import type { PhaseView, RunView } from "../state/view.js";
 import { countdown } from "./format.js";
 
 /** `low` and `high` in seconds; the same where the run's own pace says it. `due`: longer than was thought. */
-export type Estimate = { kind: "measuring" } | { kind: "due" } | { kind: "left"; low: number; high: number };
+export type Estimate = { kind: "measuring" } | { kind: "due"; phase: string; after: Left | null } | Left;
+
+interface Left {
+  kind: "left";
+  low: number;
+  high: number;
+}
 
 /** Phases whose time grows with the table; the others take a moment. */
 const LONG = ["copy", "index", "validate"] as const;
@@ -15,17 +21,19 @@ export function untilCutover(view: RunView, now: number): Estimate | null {
   const name = LONG[at];
   if (name === undefined || view.forecast === null) return null;
   const here = inPhase(view, name, now);
-  if (here.kind !== "left") return here;
+  if (here.kind === "measuring") return here;
   const pace = paceOf(view, now);
-  const later = LONG.slice(at + 1).map((phase) => forecastOf(view, phase));
-  return later.reduce<Estimate & { kind: "left" }>(
-    (sum, { low, high }) => ({
-      kind: "left",
-      low: sum.low + (pace === null ? low : low * pace),
-      high: sum.high + (pace === null ? high : low * pace),
-    }),
-    here,
-  );
+  const later = LONG.slice(at + 1)
+    .map((phase) => forecastOf(view, phase))
+    .reduce(
+      (sum, { low, high }) => ({
+        low: sum.low + (pace === null ? low : low * pace),
+        high: sum.high + (pace === null ? high : low * pace),
+      }),
+      { low: 0, high: 0 },
+    );
+  if (here.kind === "due") return { ...here, after: later.high === 0 ? null : { kind: "left", ...later } };
+  return { kind: "left", low: here.low + later.low, high: here.high + later.high };
 }
 
 /** Time left of one phase that is running: what it measures itself, else the plan's forecast at the run's pace. */
@@ -38,7 +46,7 @@ function inPhase(view: RunView, name: Long, now: number): Estimate {
   const pace = paceOf(view, now);
   const gone = secondsIn(phaseOf(view, name), now);
   const most = Math.max((pace === null ? high : low * pace) - gone, measured ?? 0);
-  if (most <= 0) return { kind: "due" };
+  if (most <= 0) return { kind: "due", phase: name, after: null };
   return {
     kind: "left",
     low: Math.max(0, (pace === null ? low : low * pace) - gone, measured ?? 0),
@@ -96,7 +104,7 @@ export function estimateText(estimate: Estimate): string {
     case "measuring":
       return "measuring";
     case "due":
-      return "due: longer than was estimated";
+      return `${estimate.phase} is due${estimate.after === null ? "" : `, then ${estimateText(estimate.after)}`}`;
     case "left": {
       const [low, high] = [countdown(estimate.low), countdown(estimate.high)];
       return low === high ? `about ${low}` : `${low} to ${high}`;

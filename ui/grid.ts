@@ -28,9 +28,11 @@ const MOST_WIDE_ROWS = 6;
 /** The layout of `pieces` in `rows` lines of `columns` characters: wide cells for few, several pieces a cell for many. */
 export function shapeFor(pieces: number, columns: number, rows: number): GridShape {
   for (let width = WIDEST; width > 1; width -= 1) {
-    const across = Math.floor((columns + 1) / (width + 1));
-    if (across > 0 && Math.ceil(pieces / across) <= Math.min(rows, MOST_WIDE_ROWS))
-      return { each: 1, across, width };
+    const most = Math.floor((columns + 1) / (width + 1));
+    const lines = Math.ceil(pieces / Math.max(1, most));
+    // Lines of the same length: a last one with two cells looks like something missing.
+    if (most > 0 && lines <= Math.min(rows, MOST_WIDE_ROWS))
+      return { each: 1, across: Math.ceil(pieces / lines), width };
   }
   const each = Math.max(1, Math.ceil(pieces / Math.max(1, columns * rows)));
   return { each, across: columns, width: 1 };

@@ -32,7 +32,11 @@ export class CompareProgress implements CompareWatch {
   }
 
   reads(pid: number, leaf: number | null): void {
-    this.#map?.begin(pid, leaf, leaf === null ? "part of the plain table" : (this.#leaves[leaf]?.name ?? ""));
+    this.#map?.begin(
+      pid,
+      leaf,
+      leaf === null ? "part of the unpartitioned table" : (this.#leaves[leaf]?.name ?? ""),
+    );
   }
 
   read(pid: number, leaf: number | null, rows: number): void {

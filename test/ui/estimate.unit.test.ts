@@ -53,7 +53,7 @@ describe("an operator would plan the night by an invented number:", () => {
       started(30, "validate"),
     ];
     expect(left(events, 49)).toBe("about 1s");
-    expect(left(events, 51)).toBe("due: longer than was estimated");
+    expect(left(events, 51)).toBe("validate is due");
   });
 
   test("there is nothing to say before the copy and after validation", () => {

@@ -93,8 +93,8 @@ test("the copy shows which blocks are copied, where each worker is, and how long
     · drop      waiting
 
     ████░░░░░░░░░░░░░░░░ 20%  1,000,000 of ~5,000,000 rows  83,330 rows/s  48s left
-    ████ ████ ████ ████ ████ ████ ░··· ░··· ···· ···· ···· ···· ···· ···· ···· ····
-    ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ····
+    ████ ████ ████ ████ ████ ████ ░··· ░··· ···· ···· ···· ···· ···· ···· ····
+    ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ···· ····
     workers  1 blocks 49152 to 57344   2 blocks 57344 to 65536
 
 
@@ -123,9 +123,9 @@ test("on a big terminal every worker has a line, with how long it has been there
     ████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 20%  1,000,000 of ~5,000,000 rows  83,330 rows/s  48s left
 
     blocks of the table, in 30 parts, 6 copied:
-    ████████ ████████ ████████ ████████ ████████ ████████ ░······· ░······· ········ ········ ········ ········ ········
-    ········ ········ ········ ········ ········ ········ ········ ········ ········ ········ ········ ········ ········
-    ········ ········ ········ ········
+    ████████ ████████ ████████ ████████ ████████ ████████ ░······· ░······· ········ ········
+    ········ ········ ········ ········ ········ ········ ········ ········ ········ ········
+    ········ ········ ········ ········ ········ ········ ········ ········ ········ ········
     worker 1  blocks 49152 to 57344  10s
     worker 2  blocks 57344 to 65536  9s
 
@@ -205,8 +205,8 @@ test("few partitions are drawn wide, each filled as far as it is", async () => {
     · drop      waiting
 
     ████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 14%  12 of 84 indexes  1m 03s left
-    ████████ ██████░· ██▓····· ▒······· ▒······· ········ ········ ········ ········ ········ ········
-    ········
+    ████████ ██████░· ██▓····· ▒······· ▒······· ········
+    ········ ········ ········ ········ ········ ········
 
 
 
@@ -227,7 +227,7 @@ test("a comparison shows how far both sides have been read, and a partition that
         phase: "validate",
         of: "leaves",
         cells: "xxx!x.......",
-        workers: [{ worker: 1, cell: null, what: "part of the plain table", since: at(101) }],
+        workers: [{ worker: 1, cell: null, what: "part of the unpartitioned table", since: at(101) }],
       }),
     ],
     103,
@@ -248,9 +248,9 @@ test("a comparison shows how far both sides have been read, and a partition that
     · drop      waiting
 
     ██████████░░░░░░░░░░░░░░ 45%  both sides compared, 2,200,000 rows read  4s left
-    ████████ ████████ ████████ !!!!!!!! ████████ ········ ········ ········ ·······…
-    ········ ········ ········
-    workers  1 part of the plain table
+    ████████ ████████ ████████ !!!!!!!! ████████ ········
+    ········ ········ ········ ········ ········ ········
+    workers  1 part of the unpartitioned table
 
 
 

@@ -95,6 +95,7 @@ async function capture(size: string, out: string): Promise<void> {
     terminal.keys("?");
     keep("help", await terminal.until(/close help/));
     terminal.keys("?");
+    await terminal.until(/cut over now.*[?] help/);
     // Somebody reads and does not commit.
     await session.begin();
     await session.query("SELECT FROM public.orders LIMIT 1");

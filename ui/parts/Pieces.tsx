@@ -109,10 +109,10 @@ function Grid({
   for (let from = 0; from < cells.length; from += across) lines.push(cells.slice(from, from + across));
   return lines.map((line) => (
     <Line key={line[0]?.from}>
-      {line.map((cell) => (
+      {line.map((cell, at) => (
         <Span key={cell.from} tone={cell.busy ? "strong" : TONES[cell.state]}>
           {drawn(cell, width, chosen !== null && chosen >= cell.from && chosen < cell.to, theme)}
-          {width > 1 ? " " : ""}
+          {width > 1 && at < line.length - 1 ? " " : ""}
         </Span>
       ))}
     </Line>
