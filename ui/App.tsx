@@ -59,7 +59,7 @@ export function App({ source, onCommand, onLeave, whole, clock = Date.now }: App
       )}
       <Safety view={view} columns={size.columns} />
       <Box flexDirection="column" flexGrow={1} flexShrink={1} flexBasis={0} overflow="hidden">
-        {looking.tall && !isOver(view) ? null : (
+        {(looking.tall || (controls.help && size.rows < ROOMY)) && !isOver(view) ? null : (
           <Box marginTop={1} columnGap={2} flexShrink={0}>
             <Phases view={view} now={now} />
             <Facts view={view} now={now} columns={size.columns} />
@@ -70,7 +70,7 @@ export function App({ source, onCommand, onLeave, whole, clock = Date.now }: App
           <Panel view={view} columns={size.columns} rows={free} chosen={looking.piece} now={now} />
         ) : null}
         {controls.help || controls.typed !== null ? null : <Blockers view={view} />}
-        <Ready view={view} columns={size.columns} />
+        {controls.help ? null : <Ready view={view} columns={size.columns} />}
         <Outcome view={view} columns={size.columns} />
         <Lower view={view} controls={controls} size={size} />
       </Box>
@@ -79,9 +79,13 @@ export function App({ source, onCommand, onLeave, whole, clock = Date.now }: App
   );
 }
 
-/** What the phase under way is made of: its pieces, or the conditions of the cutover. */
+/** From so many lines on the help need not take the place of the phases. */
+const ROOMY = 34;
+
+/** What the phase under way is made of: its pieces, or the conditions of the cutover, shortly while it is held up. */
 function Panel(props: PiecesProps) {
-  if (props.view.lockTry?.outcome === "timeout") return null;
+  const heldUp = props.view.lockTry?.outcome === "timeout";
+  if (heldUp) return <Checks {...props} rows={1} />;
   return props.view.checks.length > 0 ? <Checks {...props} /> : <Pieces {...props} />;
 }
 

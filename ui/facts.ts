@@ -1,5 +1,5 @@
 /** What is known about the run besides its phases: a label and one line each. Pure. */
-import type { PhaseName, RunEvent } from "../state/events.js";
+import type { RunEvent } from "../state/events.js";
 import type { RunView } from "../state/view.js";
 import { isOver } from "./controls.js";
 import { estimateText, untilCutover } from "./estimate.js";
@@ -24,7 +24,7 @@ export function factsOf(view: RunView, now: number, spark: Spark): Fact[] {
   const facts: (Fact | null)[] = [
     view.cutover === null && view.backup !== null ? backup(view.backup) : null,
     view.copy === null ? null : copied(view.copy),
-    view.cutover === null && view.index !== null ? indexes(view.index, isRunning(view, "index")) : null,
+    view.cutover === null && view.index !== null ? indexes(view.index) : null,
     view.cutover === null ? wal(view) : null,
     view.cutover === null ? left(view, now) : null,
     backlog(view),
@@ -60,13 +60,7 @@ function copied(event: Of<"copy">): Fact {
   return fact("copied", `${plural(event.rowsDone, "row")}, ${done}`);
 }
 
-function isRunning(view: RunView, name: PhaseName): boolean {
-  return view.phases.some((phase) => phase.name === name && phase.status === "running");
-}
-
-function indexes(event: Of<"index">, running: boolean): Fact {
-  if (running && event.step !== undefined && event.current.length === 0)
-    return fact("indexes", `${event.built} of ${event.total}; ${event.step}`);
+function indexes(event: Of<"index">): Fact {
   const [first, ...others] = event.current.map(oneLine);
   const more = others.length > 0 ? ` and ${others.length} more` : "";
   const current = first === undefined ? "" : `, now ${first}${more}`;
@@ -157,5 +151,5 @@ function sizes({ liveBytes, retiredBytes }: Of<"window">): Fact[] {
     ...(liveBytes === undefined ? [] : [`new ${bytes(liveBytes)}`]),
     ...(retiredBytes === undefined ? [] : [`retired ${bytes(retiredBytes)}`]),
   ];
-  return parts.length === 0 ? [] : [fact("on disk", `${parts.join(", ")}, with indexes`)];
+  return parts.length === 0 ? [] : [fact("on disk", parts.join(", "))];
 }

@@ -52,6 +52,13 @@ export class CompareProgress implements CompareWatch {
     tellLeaves(this.#context, this.#leaves, comparison.leaves);
   }
 
+  /** These leaves differ. */
+  different(leaves: readonly LeafRow[]): void {
+    const oids = new Set(leaves.map((leaf) => leaf.oid));
+    for (const [at, leaf] of this.#leaves.entries()) if (oids.has(leaf.oid)) this.#map?.differs(at);
+    this.#map?.tell();
+  }
+
   #report(): void {
     const { done, total, rows } = this.#counts;
     this.#reportedAt = performance.now();

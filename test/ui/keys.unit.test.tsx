@@ -155,20 +155,20 @@ test("? explains every key and glyph", async () => {
     The source is untouched; the application is using it. Quit any time: the run
     resumes.
 
-    ✔ backup    done       9.0s  backup     1.23 GB by pg_dump, verified
-    ✔ shadow    done       0.4s
-    ▶ copy      running     10s
-    · index     waiting
-    · validate  waiting
-    · cutover   waiting
-    · retain    waiting
-    · drop      waiting
-
     q, Ctrl-C  quit safely, the run resumes; Ctrl-C twice leaves at once
     p          pause or continue; the application is not affected
     c          cut over now, when the run says it is ready
     r          roll back, in the retention window; asks for the table's name
+    l          the messages take the lower part of the screen, and give it back
+    arrows     look at one partition or part: what is known of it; Esc ends that
     ✔ done  ▶ running  · waiting  ‖ paused or stopped  ✘ failed  - not run here
+
+
+
+
+
+
+
 
 
 

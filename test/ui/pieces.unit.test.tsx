@@ -189,9 +189,9 @@ test("a thousand partitions fold into the lines there are, and each can still be
 });
 
 test("few partitions are drawn wide, each filled as far as it is", async () => {
-  const screen = await show(building("x7300.......", []), 82, 100, 30);
+  const screen = await show(building("x7300.......", []), 82, 120, 30);
   expect(screen.frame()).toMatchInlineSnapshot(`
-    "public.orders                                                                  orders_3f9a1c  1m 22s
+    "public.orders                                                                                      orders_3f9a1c  1m 22s
     PostgreSQL 18.1, database shop on db.internal:5432
     The source is untouched; the application is using it. Quit any time: the run resumes.
 
@@ -205,8 +205,14 @@ test("few partitions are drawn wide, each filled as far as it is", async () => {
     · drop      waiting
 
     ████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 14%  12 of 84 indexes  1m 03s left
-    ████████ ██████░· ██▓····· ▒······· ▒······· ········
-    ········ ········ ········ ········ ········ ········
+
+    12 partitions, 1 complete:
+    ████████ ██████░· ██▓····· ▒······· ▒······· ········ ········ ········ ········ ········ ········ ········
+
+
+
+
+
 
 
 
@@ -215,6 +221,15 @@ test("few partitions are drawn wide, each filled as far as it is", async () => {
 
     q quit safely   p pause   l log   arrows look at a leaf   ? help"
   `);
+});
+
+test("once all indexes are built the screen says what the phase still does, instead of 100 %", async () => {
+  const built = event(90, {
+    event: "index",
+    ...{ built: 84, total: 84, current: [], secondsLeft: 0, step: "freezing rows, gathering statistics" },
+  });
+  const screen = await show([...building("xxx8888.....", []), built], 91);
+  expect(screen.frame()).toMatch(/ 25% {2}freezing rows, gathering statistics\n/);
 });
 
 test("a comparison shows how far both sides have been read, and a partition that differs stands out", async () => {
@@ -309,7 +324,7 @@ test("the window says what both tables take on disk", async () => {
     retiredBytes: 1.1e9,
   };
   const screen = await show([...UNTIL_RETAINED, window], 170);
-  expect(screen.frame()).toContain("on disk    new 1.2 GB, retired 1.1 GB, with indexes\n");
+  expect(screen.frame()).toContain("on disk    new 1.2 GB, retired 1.1 GB\n");
 });
 
 test("the messages take the lower part of the screen and give it back", async () => {

@@ -105,10 +105,15 @@ async function capture(size: string, out: string): Promise<void> {
     await terminal.until(/retain +running/);
     keep("window", await terminal.until(/on disk/));
     terminal.keys("l");
-    keep("log", await terminal.until(/The application is on the new table; locks/));
-    terminal.keys("l", "r");
+    keep("log", await terminal.until(/^(?![\s\S]*waiting)[\s\S]*The application is on the new table; locks/));
+    // One at a time: keys that arrive in one read of the terminal are none of them.
+    terminal.keys("l");
+    await terminal.until(/retain +running/);
+    terminal.keys("r");
     await terminal.until(/press Enter/);
-    terminal.keys("public.orders", "Enter");
+    terminal.keys("public.orders");
+    await terminal.until(/> public.orders/);
+    terminal.keys("Enter");
     keep("rollback", await terminal.until(/rollback +(running|done)/));
     keep("rolled-back", await terminal.until(/Rolled back/));
   } catch (error) {

@@ -15,7 +15,11 @@ export function Checks({ view, columns, rows }: { view: RunView; columns: number
   const lines = Math.ceil(checks.length / across);
   const holds = checks.filter((check) => check.ok === true).length;
   if (lines > rows - 1)
-    return <Line tone="quiet">{`${holds} of ${checks.length} conditions of the cutover hold`}</Line>;
+    return (
+      <Box flexShrink={0} marginTop={1}>
+        <Line tone="quiet">{`${holds} of ${checks.length} conditions of the cutover hold; now the lock:`}</Line>
+      </Box>
+    );
   return (
     <Box flexDirection="column" flexShrink={0} marginTop={1}>
       {Array.from({ length: lines }, (_, line) => (
