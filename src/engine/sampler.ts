@@ -8,7 +8,7 @@ import type { Session } from "../pg/session.js";
 
 export interface SamplerOptions {
   /** The session to ask; null while there is none. */
-  session(): Session | null;
+  session(): Pick<Session, "one" | "lost"> | null;
   /** The change log, quoted and qualified; null: this is no moment to ask anything. */
   log(): string | null;
   emit(body: RunEventBody): void;
@@ -34,9 +34,8 @@ export class Sampler {
   #walUnknown = false;
   #first: number | null = null;
   #marks: { at: number; wal: number }[] = [];
-  /** The newest map that was held back, and when one was last let through. */
+  /** The newest map that was held back. */
   #held: RunEventBody | null = null;
-  #letAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SamplerOptions) {
     this.#o = options;
@@ -52,21 +51,19 @@ export class Sampler {
     this.#timer = undefined;
   }
 
-  /** Lets a map through, or holds it back for the next second; only the newest counts. */
+  /**
+   * Holds a map back until the next second: only the newest counts, and between two pieces a worker is at none, which
+   * is nothing to show.
+   */
   calm(body: RunEventBody): void {
-    if (performance.now() - this.#letAt < EVERY_MS) this.#held = body;
-    else this.#let(body);
+    this.#held = body;
   }
 
   /** What was held back is told now: a phase has ended, and its last picture is the true one. */
   flush(): void {
-    if (this.#held !== null) this.#let(this.#held);
-  }
-
-  #let(body: RunEventBody): void {
+    const held = this.#held;
     this.#held = null;
-    this.#letAt = performance.now();
-    this.#o.emit(body);
+    if (held !== null) this.#o.emit(held);
   }
 
   #tick(): void {
@@ -80,7 +77,7 @@ export class Sampler {
     });
   }
 
-  async #sample(session: Session, log: string): Promise<void> {
+  async #sample(session: Pick<Session, "one" | "lost">, log: string): Promise<void> {
     const wal = this.#walUnknown
       ? null
       : await session.one(Wal, SQL.wal).then(
