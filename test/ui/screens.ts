@@ -89,7 +89,7 @@ async function capture(size: string, out: string): Promise<void> {
     terminal.keys("Right", "Right", "Right");
     keep("index", await terminal.until(/index +running[\s\S]*FROM \(/));
     terminal.keys("Escape");
-    keep("statistics", await terminal.until(/(freezing|catching)[\s\S]*index +running/));
+    keep("statistics", await terminal.until(/index +running[\s\S]*(freezing|catching)/));
     keep("validate", await terminal.until(/validate +running[\s\S]* [3-9]\d%/));
     keep("ready", await terminal.until(/cut over now/));
     terminal.keys("?");
