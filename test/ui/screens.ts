@@ -18,7 +18,7 @@ const { values } = parseArgs({
     rows: { type: "string", default: "1000000" },
     months: { type: "string", default: "24" },
     sizes: { type: "string", default: "80x24,160x50" },
-    out: { type: "string", default: "screens" },
+    out: { type: "string", default: join(tmpdir(), "partway-screens") },
     /** More environment for the run: `NO_COLOR=1`. */
     env: { type: "string", multiple: true, default: [] },
   },
@@ -76,7 +76,7 @@ async function capture(size: string, out: string): Promise<void> {
   const command = `run orders --by created_at --every month --yes --until validate --hold --no-backup --batch-blocks 256 --workers 3`;
   const partway = (rest: string) =>
     `cd ${ROOT} && env -u CI -u CONTINUOUS_INTEGRATION ${env} npx tsx src/cli.ts ${rest} --url '${url}' --state ${state}`;
-  const terminal = new Terminal(`h-screen-${size}-${process.pid}`, size, partway(command));
+  const terminal = new Terminal(`partway-screens-${size}-${process.pid}`, size, partway(command));
   const keep = (name: string, text = terminal.text()) => {
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, `${name}.txt`), text);
