@@ -179,7 +179,7 @@ function foldCutover(view: RunView, event: Extract<RunEvent, { event: "cutover" 
   const where = event.direction === "forward" ? "new" : "original";
   // The backlog counted the other direction, and a window is only there while the new table is live.
   const next = {
-    ...{ ...view, cutover: event, lockTry: null, ready: null, backlog: null, window: null },
+    ...{ ...view, cutover: event, lockTry: null, ready: null, backlog: null, window: null, sample: null },
     trend: [],
   };
   return note(
