@@ -29,7 +29,42 @@ export type RunEventBody =
       workers: number;
     }
   | { event: "copy-restarted"; reason: string }
-  | { event: "index"; built: number; total: number; current: string[]; secondsLeft: number | null }
+  | {
+      event: "index";
+      built: number;
+      total: number;
+      current: string[];
+      secondsLeft: number | null;
+      /** What the phase is doing, in a few words: `building indexes`. */
+      step?: string;
+    }
+  /** What each phase will take by the plan, seconds: on an idle machine and on a busy one. */
+  | { event: "forecast"; phases: { phase: PhaseName; low: number; high: number }[] }
+  /** The partitions, in the order of the cells of a `map` of leaves. */
+  | { event: "leaves"; leaves: LeafFacts[] }
+  /** How far the pieces of a phase are, and which of them are worked on. At most one a second. */
+  | {
+      event: "map";
+      phase: "copy" | "index" | "validate";
+      /** `blocks`: contiguous parts of the source, in the order of its file. `leaves`: partitions. */
+      of: "blocks" | "leaves";
+      /** One character a piece: `.` not begun, `0` to `9` so many tenths done, `x` done, `!` differs. */
+      cells: string;
+      workers: WorkerFacts[];
+    }
+  /** A comparison under way: pieces of both sides that have been read. */
+  | { event: "comparing"; done: number; total: number; rows: number; secondsLeft: number | null }
+  /** What the server says of itself, once a second. */
+  | {
+      event: "sample";
+      /** WAL written by the whole server; null while unknown, or where the server does not tell. */
+      walBytesPerSecond: number | null;
+      walBytes: number | null;
+      /** Changes waiting in the log by the server's statistics, not counted; null: no log. */
+      logged: number | null;
+    }
+  /** A condition of the cutover, looked at before the locks are asked for; `ok` null: not looked at yet. */
+  | { event: "check"; name: string; ok: boolean | null }
   | { event: "backlog"; direction: "forward" | "reverse"; keys: number; appliedPerSecond: number | null }
   | {
       event: "validation";
@@ -76,12 +111,34 @@ export type RunEventBody =
       safe: boolean;
       verdict: string;
       keysBehind: number;
+      /** Bytes with indexes: the table in use, and the retired one. Left out where they were not read. */
+      liveBytes?: number;
+      retiredBytes?: number;
     }
   | { event: "paused" }
   | { event: "continued" }
   | { event: "stopped"; kind: string; what: string; state: string; next: string; exitCode: number }
   | { event: "finished"; outcome: Outcome; message: string }
   | { event: "log"; level: "info" | "warn" | "error"; message: string };
+
+export interface LeafFacts {
+  name: string;
+  /** Which rows belong to it, as SQL says it: `FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')`. */
+  bounds: string;
+  /** Rows: compared where `exact`, else estimated; null: unknown. */
+  rows: number | null;
+  exact: boolean;
+}
+
+export interface WorkerFacts {
+  /** From 1. */
+  worker: number;
+  /** The piece it is at, counted from 0; null where it is at none of the map's. */
+  cell: number | null;
+  what: string;
+  /** When it began with that, ISO 8601. */
+  since: string;
+}
 
 export interface Blocker {
   pid: number;

@@ -50,7 +50,19 @@ function step(view: RunView, event: RunEvent): RunView {
     case "index":
       return { ...view, index: event };
     case "backlog":
-      return { ...view, backlog: event };
+      return mark({ ...view, backlog: event }, event.at, event.keys);
+    case "forecast":
+      return { ...view, forecast: event };
+    case "leaves":
+      return { ...view, leaves: event.leaves };
+    case "map":
+      return { ...view, map: event };
+    case "comparing":
+      return { ...view, comparing: event };
+    case "sample":
+      return foldSample(view, event);
+    case "check":
+      return foldCheck(view, event);
     case "validation":
       return foldValidation(view, event);
     case "difference":
@@ -107,9 +119,18 @@ function foldPhase(view: RunView, event: PhaseEvent): RunView {
   switch (event.status) {
     case "started":
       // A started phase means a run is at work again, whatever an earlier process left behind.
-      return { ...next, ready: null, stopped: null, finished: null, lockTry: null };
+      return {
+        ...{ ...next, ready: null, stopped: null, finished: null, lockTry: null },
+        ...{ map: null, comparing: null, checks: [] },
+      };
     case "done":
-      return { ...next, lockTry: null, window: event.phase === "drop" ? null : next.window };
+      return {
+        ...next,
+        lockTry: null,
+        map: null,
+        comparing: null,
+        window: event.phase === "drop" ? null : next.window,
+      };
     case "failed":
       return note(next, event.at, "error", `${event.phase} failed`);
   }
@@ -146,7 +167,7 @@ function restartCopy(view: RunView): RunView {
     const running = index === copyAt && phase.status === "running";
     return index < copyAt || running ? phase : waiting(phase.name);
   });
-  return { ...view, phases, copy: null, index: null, validation: null, ready: null };
+  return { ...view, phases, copy: null, index: null, validation: null, ready: null, map: null, trend: [] };
 }
 
 function foldValidation(view: RunView, event: Extract<RunEvent, { event: "validation" }>): RunView {
@@ -157,13 +178,41 @@ function foldValidation(view: RunView, event: Extract<RunEvent, { event: "valida
 function foldCutover(view: RunView, event: Extract<RunEvent, { event: "cutover" }>): RunView {
   const where = event.direction === "forward" ? "new" : "original";
   // The backlog counted the other direction, and a window is only there while the new table is live.
-  const next = { ...view, cutover: event, lockTry: null, ready: null, backlog: null, window: null };
+  const next = {
+    ...{ ...view, cutover: event, lockTry: null, ready: null, backlog: null, window: null, sample: null },
+    trend: [],
+  };
   return note(
     next,
     event.at,
     "info",
     `The application is on the ${where} table; locks held ${Math.round(event.heldMs)} ms`,
   );
+}
+
+/** How many marks of the change log's length a view keeps, and how far apart, ms. */
+const TREND_LIMIT = 120;
+const TREND_EVERY_MS = 2_000;
+
+function mark(view: RunView, at: string, keys: number): RunView {
+  const last = view.trend.at(-1);
+  const early = last !== undefined && Date.parse(at) - Date.parse(last.at) < TREND_EVERY_MS;
+  return early ? view : { ...view, trend: [...view.trend, { at, keys }].slice(-TREND_LIMIT) };
+}
+
+/** The statistics' estimate counts only while nobody counts exactly: a drain reports twice a second. */
+function foldSample(view: RunView, event: Extract<RunEvent, { event: "sample" }>): RunView {
+  const next = { ...view, sample: event };
+  const counted = view.backlog !== null && Date.parse(event.at) - Date.parse(view.backlog.at) < 5_000;
+  return event.logged === null || counted ? next : mark(next, event.at, event.logged);
+}
+
+function foldCheck(view: RunView, { name, ok }: Extract<RunEvent, { event: "check" }>): RunView {
+  const known = view.checks.some((check) => check.name === name);
+  const checks = known
+    ? view.checks.map((check) => (check.name === name ? { name, ok } : check))
+    : [...view.checks, { name, ok }];
+  return { ...view, checks };
 }
 
 function foldWindow(view: RunView, event: Extract<RunEvent, { event: "window" }>): RunView {

@@ -6,7 +6,10 @@ import { OutcomeSchema } from "./journal-rows.js";
 export type Kind = RunEventBody["event"];
 
 /** Progress that only its newest row tells: the journal keeps one of each per migration. */
-export const NOISY: ReadonlySet<Kind> = new Set<Kind>(["backup", "copy", "index", "backlog", "window"]);
+export const NOISY: ReadonlySet<Kind> = new Set<Kind>([
+  ...(["backup", "copy", "index", "backlog", "window"] as const),
+  ...(["forecast", "leaves", "map", "comparing", "sample"] as const),
+]);
 
 const text = z.string();
 const number = z.number();
@@ -45,7 +48,28 @@ export const EVENTS = {
     workers: number,
   }),
   "copy-restarted": of("copy-restarted", { reason: text }),
-  index: of("index", { built: number, total: number, current: z.array(text), secondsLeft: maybe }),
+  index: of("index", {
+    built: number,
+    total: number,
+    current: z.array(text),
+    secondsLeft: maybe,
+    step: text.exactOptional(),
+  }),
+  forecast: of("forecast", {
+    phases: z.array(z.object({ phase: z.enum(PHASES), low: number, high: number })),
+  }),
+  leaves: of("leaves", {
+    leaves: z.array(z.object({ name: text, bounds: text, rows: maybe, exact: flag })),
+  }),
+  map: of("map", {
+    phase: z.enum(["copy", "index", "validate"]),
+    of: z.enum(["blocks", "leaves"]),
+    cells: text,
+    workers: z.array(z.object({ worker: number, cell: maybe, what: text, since: text })),
+  }),
+  comparing: of("comparing", { done: number, total: number, rows: number, secondsLeft: maybe }),
+  sample: of("sample", { walBytesPerSecond: maybe, walBytes: maybe, logged: maybe }),
+  check: of("check", { name: text, ok: flag.nullable() }),
   backlog: of("backlog", { direction, keys: number, appliedPerSecond: maybe }),
   validation: of("validation", {
     result: z.enum(["equal", "different"]),
@@ -86,6 +110,8 @@ export const EVENTS = {
     safe: flag,
     verdict: text,
     keysBehind: number,
+    liveBytes: number.exactOptional(),
+    retiredBytes: number.exactOptional(),
   }),
   paused: of("paused", {}),
   continued: of("continued", {}),

@@ -2,7 +2,7 @@
  * What a screen may know: a plain object folded from events (fold.ts). Of everything outside `ui/`, a screen
  * imports this file and the types of events.ts, nothing else.
  */
-import { PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
+import { type LeafFacts, PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
 
 export type PhaseStatus = "waiting" | "running" | "done" | "failed";
 
@@ -29,6 +29,15 @@ export interface RunView {
   lockTry: Extract<RunEvent, { event: "lock-try" }> | null;
   cutover: Extract<RunEvent, { event: "cutover" }> | null;
   window: Extract<RunEvent, { event: "window" }> | null;
+  forecast: Extract<RunEvent, { event: "forecast" }> | null;
+  leaves: LeafFacts[];
+  map: Extract<RunEvent, { event: "map" }> | null;
+  comparing: Extract<RunEvent, { event: "comparing" }> | null;
+  sample: Extract<RunEvent, { event: "sample" }> | null;
+  /** The cutover's conditions, as far as they were looked at in this try. */
+  checks: { name: string; ok: boolean | null }[];
+  /** How long the change log has been, oldest first: at most 120 marks, two seconds apart or more. */
+  trend: { at: string; keys: number }[];
   ready: string | null;
   stopped: Extract<RunEvent, { event: "stopped" }> | null;
   finished: Extract<RunEvent, { event: "finished" }> | null;
@@ -66,6 +75,13 @@ export function emptyView(facts: {
     lockTry: null,
     cutover: null,
     window: null,
+    forecast: null,
+    leaves: [],
+    map: null,
+    comparing: null,
+    sample: null,
+    checks: [],
+    trend: [],
     ready: null,
     stopped: null,
     finished: null,

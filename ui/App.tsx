@@ -5,8 +5,12 @@ import type { Command } from "../state/events.js";
 import type { RunView, ViewSource } from "../state/view.js";
 import { type Controls, IDLE, isOver, type Press, press, settle } from "./controls.js";
 import { oneLine, wrapWords } from "./format.js";
+import { shapeFor } from "./grid.js";
 import { type Size, useNow, useSize, useView } from "./hooks.js";
+import { panelRows } from "./layout.js";
+import { AT_EASE, type Looking, look } from "./looking.js";
 import { Blockers } from "./parts/Blockers.js";
+import { Checks } from "./parts/Checks.js";
 import { Confirm } from "./parts/Confirm.js";
 import { Facts } from "./parts/Facts.js";
 import { Header, Safety } from "./parts/Header.js";
@@ -16,6 +20,7 @@ import { Line } from "./parts/Line.js";
 import { Log } from "./parts/Log.js";
 import { Outcome, outcomeHeight } from "./parts/Outcome.js";
 import { Phases } from "./parts/Phases.js";
+import { Pieces, type PiecesProps } from "./parts/Pieces.js";
 import { Progress } from "./parts/Progress.js";
 import { Ready } from "./parts/Ready.js";
 
@@ -36,6 +41,9 @@ export function App({ source, onCommand, onLeave, whole, clock = Date.now }: App
   const size = useSize();
   const now = useNow(clock, !isOver(view));
   const controls = useControls(source, view, onCommand, onLeave);
+  const free = panelRows(view, size, 0, whole !== undefined);
+  const looking = useLooking(view, size, free, controls.typed === null);
+  const open = !controls.help && controls.typed === null && !isOver(view);
   return (
     <Box
       flexDirection="column"
@@ -51,19 +59,34 @@ export function App({ source, onCommand, onLeave, whole, clock = Date.now }: App
       )}
       <Safety view={view} columns={size.columns} />
       <Box flexDirection="column" flexGrow={1} flexShrink={1} flexBasis={0} overflow="hidden">
-        <Box marginTop={1} columnGap={2} flexShrink={0}>
-          <Phases view={view} now={now} />
-          <Facts view={view} now={now} />
-        </Box>
+        {(looking.tall || (controls.help && size.rows < ROOMY)) && !isOver(view) ? null : (
+          <Box marginTop={1} columnGap={2} flexShrink={0}>
+            <Phases view={view} now={now} />
+            <Facts view={view} now={now} columns={size.columns} />
+          </Box>
+        )}
         <Progress view={view} columns={size.columns} />
+        {open && !looking.tall ? (
+          <Panel view={view} columns={size.columns} rows={free} chosen={looking.piece} now={now} />
+        ) : null}
         {controls.help || controls.typed !== null ? null : <Blockers view={view} />}
-        <Ready view={view} columns={size.columns} />
+        {controls.help ? null : <Ready view={view} columns={size.columns} />}
         <Outcome view={view} columns={size.columns} />
         <Lower view={view} controls={controls} size={size} />
       </Box>
       <Keys view={view} controls={controls} />
     </Box>
   );
+}
+
+/** From so many lines on the help need not take the place of the phases. */
+const ROOMY = 34;
+
+/** What the phase under way is made of: its pieces, or the conditions of the cutover, shortly while it is held up. */
+function Panel(props: PiecesProps) {
+  const heldUp = props.view.lockTry?.outcome === "timeout";
+  if (heldUp) return <Checks {...props} rows={1} />;
+  return props.view.checks.length > 0 ? <Checks {...props} /> : <Pieces {...props} />;
 }
 
 function Lower({ view, controls, size }: { view: RunView; controls: Controls; size: Size }) {
@@ -114,6 +137,26 @@ function useControls(
     { isActive: useStdin().isRawModeSupported },
   );
   return controls;
+}
+
+/** Keys that change only what is looked at; none of them while a name is being typed. */
+function useLooking(view: RunView, size: Size, rows: number, isActive: boolean): Looking {
+  const [looking, setLooking] = useState(AT_EASE);
+  const raw = useStdin().isRawModeSupported;
+  useInput(
+    (input, key) => {
+      const pieces = view.map?.cells.length ?? 0;
+      const glance = {
+        ...{ input, escape: key.escape, left: key.leftArrow, right: key.rightArrow },
+        ...{ up: key.upArrow, down: key.downArrow },
+      };
+      setLooking((before) =>
+        look(before, glance, { pieces, ...shapeFor(pieces, size.columns, Math.max(1, rows - 1)) }),
+      );
+    },
+    { isActive: isActive && raw },
+  );
+  return looking;
 }
 
 function toPress(input: string, key: Key): Press {

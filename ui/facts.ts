@@ -1,7 +1,10 @@
 /** What is known about the run besides its phases: a label and one line each. Pure. */
 import type { RunEvent } from "../state/events.js";
 import type { RunView } from "../state/view.js";
-import { bytes, count, countdown, millis, moment, oneLine, plural } from "./format.js";
+import { isOver } from "./controls.js";
+import { estimateText, untilCutover } from "./estimate.js";
+import { bytes, count, countdown, duration, millis, moment, oneLine, plural } from "./format.js";
+import { sparkline } from "./grid.js";
 import type { Tone } from "./theme.js";
 
 export interface Fact {
@@ -10,15 +13,24 @@ export interface Fact {
   tone: Tone;
 }
 
+/** How a sparkline is drawn: its characters from low to high, and how many fit. */
+export interface Spark {
+  heights: string;
+  width: number;
+}
+
 /** The facts worth a line now, in the order of the run. `now`: milliseconds since the epoch. */
-export function factsOf(view: RunView, now: number): Fact[] {
+export function factsOf(view: RunView, now: number, spark: Spark): Fact[] {
   const facts: (Fact | null)[] = [
     view.cutover === null && view.backup !== null ? backup(view.backup) : null,
     view.copy === null ? null : copied(view.copy),
     view.cutover === null && view.index !== null ? indexes(view.index) : null,
-    view.backlog === null ? null : backlog(view.backlog),
+    view.cutover === null ? wal(view) : null,
+    view.cutover === null ? left(view, now) : null,
+    backlog(view),
+    trend(view, spark),
     view.validation === null ? null : validation(view.validation),
-    view.lockTry === null ? null : lockTry(view.lockTry),
+    view.lockTry === null ? null : lockTry(view.lockTry, now),
     view.cutover === null ? null : cutover(view.cutover),
     ...(view.window === null ? [] : window(view.window, now)),
   ];
@@ -55,10 +67,38 @@ function indexes(event: Of<"index">): Fact {
   return fact("indexes", `${event.built} of ${event.total} built${current}`);
 }
 
-function backlog(event: Of<"backlog">): Fact {
+/** The whole server's, the application's part in it included: that is what archive and replicas have to bear. */
+function wal({ sample }: RunView): Fact | null {
+  if (sample?.walBytesPerSecond == null || sample.walBytes === null) return null;
+  return fact("WAL", `${bytes(sample.walBytesPerSecond)}/s, ${bytes(sample.walBytes)} in this run (server)`);
+}
+
+/** Until the cutover: `about` at this run's pace, from and to by the plan's forecast. */
+function left(view: RunView, now: number): Fact | null {
+  const estimate = untilCutover(view, now);
+  return estimate === null || isOver(view) ? null : fact("to cutover", estimateText(estimate));
+}
+
+/** What a drain counted last, or what the server's statistics say waits since then. */
+function backlog({ backlog: counted, sample }: RunView): Fact | null {
+  const estimated = sample?.logged ?? null;
+  const since =
+    sample === null || counted === null ? 0 : (Date.parse(sample.at) - Date.parse(counted.at)) / 1000;
+  if (estimated !== null && (counted === null || since > 5))
+    return fact("change log", `~${plural(estimated, "change")} captured, applied later`);
+  if (counted === null) return null;
   const applied =
-    event.appliedPerSecond === null ? "rate: measuring" : `${count(event.appliedPerSecond)}/s applied`;
-  return fact("change log", `${plural(event.keys, "key")} behind, ${applied}`);
+    counted.appliedPerSecond === null ? "rate: measuring" : `${count(counted.appliedPerSecond)}/s applied`;
+  return fact("change log", `${plural(counted.keys, "key")} behind, ${applied}`);
+}
+
+/** The last minutes of the change log's length. */
+function trend({ trend: marks }: RunView, { heights, width }: Spark): Fact | null {
+  const [first, last] = [marks[0], marks.at(-1)];
+  if (first === undefined || last === undefined || marks.length < 3) return null;
+  const keys = marks.map((mark) => mark.keys);
+  const over = duration(Date.parse(last.at) - Date.parse(first.at));
+  return fact("", `${sparkline(keys, width, heights)} ${over}, most ${count(Math.max(...keys))}`);
 }
 
 function validation(event: Of<"validation">): Fact {
@@ -72,8 +112,12 @@ function validation(event: Of<"validation">): Fact {
   );
 }
 
-function lockTry(event: Of<"lock-try">): Fact {
+/** A lock that was had is no news for long. */
+const OLD_NEWS_MS = 10_000;
+
+function lockTry(event: Of<"lock-try">, now: number): Fact | null {
   const acquired = event.outcome === "acquired";
+  if (acquired && now - Date.parse(event.at) > OLD_NEWS_MS) return null;
   const result = `${acquired ? "acquired" : "busy"} after ${millis(event.waitedMs)}`;
   return fact(
     "lock",
@@ -98,5 +142,14 @@ function window(event: Of<"window">, now: number): Fact[] {
   return [
     fact("window", until),
     event.safe ? fact("rollback", `safe, ${behind}`, "good") : fact("rollback", `NOT SAFE, ${behind}`, "bad"),
+    ...sizes(event),
   ];
+}
+
+function sizes({ liveBytes, retiredBytes }: Of<"window">): Fact[] {
+  const parts = [
+    ...(liveBytes === undefined ? [] : [`new ${bytes(liveBytes)}`]),
+    ...(retiredBytes === undefined ? [] : [`retired ${bytes(retiredBytes)}`]),
+  ];
+  return parts.length === 0 ? [] : [fact("on disk", parts.join(", "))];
 }

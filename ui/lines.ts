@@ -21,6 +21,7 @@ const EVERY_MS: Partial<Record<RunEvent["event"], number>> = {
   copy: 5_000,
   index: 5_000,
   backlog: 5_000,
+  comparing: 5_000,
   // A day-long window would fill a log with nothing new.
   window: 60_000,
 };
@@ -40,7 +41,17 @@ export function lineFor(event: RunEvent, view: RunView): string | null {
     case "copy-restarted":
       return `warning: the copy starts again: ${event.reason}`;
     case "index":
-      return `index ${event.built} of ${event.total} built, ${timeLeft(event.secondsLeft)}`;
+      return `index ${event.built} of ${event.total} built, ${timeLeft(event.secondsLeft)}${event.step === undefined ? "" : `; ${event.step}`}`;
+    case "comparing":
+      return `comparing: ${percent(event.done, event.total)} of both sides read, ${timeLeft(event.secondsLeft)}`;
+    case "check":
+      return event.ok === null ? null : `${event.ok ? "checked" : "error: not so"}: ${event.name}`;
+    // Pictures and numbers for a screen: in words they come with what they belong to.
+    case "forecast":
+    case "leaves":
+    case "map":
+    case "sample":
+      return null;
     case "backlog":
       return `change log (${event.direction}): ${plural(event.keys, "key")} to apply, ${rate(event.appliedPerSecond, "keys")}`;
     case "validation":
@@ -132,6 +143,7 @@ export function startLines(options: {
 /** The event that completes a count is never left out. */
 function isLast(event: RunEvent): boolean {
   if (event.event === "backup") return event.done;
+  if (event.event === "comparing") return event.done === event.total;
   if (event.event === "copy") return event.batchesDone === event.batchesTotal;
   return event.event === "index" && event.built === event.total;
 }

@@ -9,7 +9,9 @@ export function canShowScreen(
   stdin: { isTTY?: boolean },
   env: NodeJS.ProcessEnv,
 ): boolean {
-  const { CI, CONTINUOUS_INTEGRATION, TERM } = env;
+  const { CI, CONTINUOUS_INTEGRATION, TERM, INK_SCREEN_READER } = env;
+  // The variable Ink programs know: a frame that is drawn anew ten times a second cannot be read aloud, lines can.
+  if (INK_SCREEN_READER === "true" || INK_SCREEN_READER === "1") return false;
   const inCi = [CI, CONTINUOUS_INTEGRATION].some(
     (value) => value !== undefined && !["0", "false"].includes(value),
   );

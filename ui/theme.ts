@@ -19,6 +19,12 @@ export type Glyph =
   | "passed"
   | "full"
   | "empty"
+  | "third"
+  | "half"
+  | "most"
+  | "differs"
+  | "spark"
+  | "chosen"
   | "caret";
 export type Glyphs = Record<Glyph, string>;
 
@@ -31,6 +37,12 @@ const UNICODE: Glyphs = {
   passed: "-",
   full: "█",
   empty: "░",
+  third: "░",
+  half: "▒",
+  most: "▓",
+  differs: "!",
+  chosen: "◆",
+  spark: "▁▂▃▄▅▆▇█",
   caret: "▏",
 };
 
@@ -43,6 +55,12 @@ const ASCII: Glyphs = {
   passed: "-",
   full: "#",
   empty: "-",
+  third: ":",
+  half: "o",
+  most: "O",
+  differs: "!",
+  chosen: "@",
+  spark: "_.-=+*%#",
   caret: "_",
 };
 

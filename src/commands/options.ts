@@ -48,6 +48,10 @@ export function withScheme(command: Command): Command {
 
 /** How a run behaves; may be given again on resume. */
 export function withSettings(command: Command): Command {
+  // One way to ask for it, whichever command shows the screen: `canShowScreen` looks at the variable.
+  command.on("option:lines", () => {
+    process.env["INK_SCREEN_READER"] = "true";
+  });
   return command
     .option("--workers <n>", "connections for copy, index and validation (default 2)")
     .option("--batch-blocks <n>", "8 kB blocks in one copy batch (default 8192)")
@@ -63,6 +67,7 @@ export function withSettings(command: Command): Command {
       "--hold",
       "stay after cutover: keep the retired table current, drop it at the deadline (default at a terminal)",
     )
+    .option("--lines", "lines instead of the screen, for a screen reader; also INK_SCREEN_READER=true")
     .option("--no-hold", "exit after cutover; capture goes on in the database")
     .addOption(
       new Option("--until <phase>", "stop after this phase; validate: ready for cutover").choices([

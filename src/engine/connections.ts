@@ -147,6 +147,11 @@ export class Connections {
     throw new ConnectionLost(new Error("closed"));
   }
 
+  /** The helper, for a question that may go unanswered; null while there is none. */
+  get observer(): Session | null {
+    return this.#helper?.lost === false ? this.#helper : null;
+  }
+
   /** Whether this process has begun the COMMIT that ends the migration. */
   get ending(): boolean {
     return this.#lease?.ending === true;

@@ -15,7 +15,9 @@ import { EXIT, messageOf, PartwayError } from "../errors.js";
 import { Hooks } from "../hooks/hooks.js";
 import { describeTarget, type Target } from "../pg/target.js";
 import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
+import { phaseForecast } from "../plan/forecast.js";
 import type { Plan } from "../plan/types.js";
+import { sidesOf } from "../sync/pairs.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
 import { Endurance } from "./endure.js";
@@ -23,6 +25,7 @@ import { explainFault } from "./faults.js";
 import { cannot, closing, eventOf, goneMeanwhile, type Intent } from "./intent.js";
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
+import { Sampler } from "./sampler.js";
 
 export interface EngineOptions {
   plan: Plan;
@@ -59,6 +62,7 @@ export class Engine {
   readonly #o: EngineOptions;
   readonly #connections: Connections;
   readonly #endurance: Endurance;
+  readonly #sampler: Sampler;
   readonly #owner: Owner;
   readonly #hooks: Hooks;
   readonly #store;
@@ -92,6 +96,11 @@ export class Engine {
     this.#endurance = new Endurance({
       ...{ plan, connections: this.#connections, patience, log: options.log, warn },
       afterMs: options.settings.lockTimeoutMs,
+    });
+    this.#sampler = new Sampler({
+      session: () => this.#connections.observer,
+      log: () => sampledLog(plan, this.#lastState),
+      emit: (body) => this.#guarded(() => this.#emit(body)),
     });
     this.#owner = { pid: process.pid, host: hostname(), startedAt: new Date().toISOString() };
     this.#store = createViewStore(
@@ -184,6 +193,8 @@ export class Engine {
       throw error instanceof PartwayError ? error : this.#explain(error);
     }
     this.#pollCommands();
+    this.#guarded(() => this.#emit({ event: "forecast", phases: phaseForecast(plan.forecast) }));
+    this.#sampler.start();
     this.#actor.send(event);
   }
 
@@ -295,6 +306,7 @@ export class Engine {
       await this.#endurance.through(state, stopped, (signal) =>
         runEffect(state, this.#context(signal), { hold: this.#o.hold }),
       );
+      this.#sampler.flush();
       report("done", performance.now() - started);
     } catch (error) {
       if (!stopped.aborted) report("failed", performance.now() - started);
@@ -328,7 +340,7 @@ export class Engine {
       open: () => this.#connections.open(),
       lease: this.#connections.lease,
       record,
-      emit: (body) => this.#emit(body),
+      emit: (body) => (body.event === "map" ? this.#sampler.calm(body) : this.#emit(body)),
       signal: stopped,
       gate: async () => {
         stopped.throwIfAborted();
@@ -389,6 +401,7 @@ export class Engine {
     if (this.#isBroken) return;
     this.#isBroken = true;
     clearInterval(this.#commandTimer);
+    this.#sampler.stop();
     this.#actor.stop();
     await this.#effect.catch(() => undefined);
     await this.#connections.close();
@@ -424,6 +437,7 @@ export class Engine {
   async #end(outcome: Outcome, exitCode: number, error: PartwayError | null): Promise<void> {
     const { journal, plan } = this.#o;
     clearInterval(this.#commandTimer);
+    this.#sampler.stop();
     await this.#connections.close();
     if (error !== null) this.#o.log.error({ stack: error.stack, cause: messageOf(error.cause) }, "stopped");
     const last = this.#made(
@@ -476,6 +490,12 @@ export class Engine {
 function stoppedBy(error: PartwayError, exitCode: number): RunEventBody {
   const { kind, message: what, state, next } = error;
   return { event: "stopped", kind, what, state, next, exitCode };
+}
+
+/** The change log that grows now; null where the locks are sought and held: nothing is asked or written beside them. */
+function sampledLog(plan: Plan, state: string): string | null {
+  if (state === "cutover" || state === "rollback" || state === "halted") return null;
+  return sidesOf(plan, state === "retain" ? "reverse" : "forward").log;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -64,6 +64,12 @@ export function hookNames(before: RunView, event: RunEvent): string[] {
     case "difference":
     case "lock-try":
     case "log":
+    case "forecast":
+    case "leaves":
+    case "map":
+    case "comparing":
+    case "sample":
+    case "check":
       return [];
   }
 }

@@ -8,7 +8,7 @@ import type { Session } from "../pg/session.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { captureStands, logDdl, triggerDdl } from "../sync/capture.js";
 import { assertCaptured, assertNoDrift, assertSameTable } from "../sync/guard.js";
-import { oidOf } from "../sync/leaves.js";
+import { leavesOf, oidOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
 import { withMissingLeaves } from "../sync/outside.js";
 import { markSql, overriding, sidesOf, writableList } from "../sync/pairs.js";
@@ -16,8 +16,10 @@ import { runPool } from "../sync/pool.js";
 import { removeForwardCapture } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
+import { tellLeaves } from "../sync/tell-leaves.js";
 import { CopyProgress } from "./copy-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
+import { blockCells, PieceMap } from "./piece-map.js";
 
 const SQL = {
   measure: /*sql*/ `
@@ -141,6 +143,10 @@ async function run(context: PhaseContext): Promise<void> {
     batchesDone: committed.size,
     workers: settings.workers,
   });
+  tellLeaves(context, await leavesOf(session, stored.shadowOid ?? "0"));
+  const cells = blockCells(batches.length);
+  const map = new PieceMap(context, { phase: "copy", of: "blocks" }, cells.whole);
+  for (const batch of committed) map.count(cells.cellOf(batch));
   const sessions = [session];
   while (sessions.length < Math.max(1, settings.workers)) sessions.push(await context.open());
   const waiting = batches.filter((batch) => !committed.has(batch.number));
@@ -148,10 +154,13 @@ async function run(context: PhaseContext): Promise<void> {
   try {
     await runPool(sessions, waiting, context.gate, async (worker, batch) => {
       const started = performance.now();
+      const cell = cells.cellOf(batch.number);
+      map.begin(worker.pid, cell, `blocks ${batch.from} to ${batch.to}`);
       const rows = await withLeaves(context, worker, batch, () => copyBatch(context, worker, stored, batch));
       const ms = performance.now() - started;
       context.record.batch({ generation, batch: batch.number, rows, ms });
       progress.add(rows);
+      map.end(worker.pid, cell);
     });
   } catch (error) {
     if (!(error instanceof SourceRewritten)) throw error;

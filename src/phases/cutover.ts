@@ -39,6 +39,17 @@ UPDATE partway.migration SET phase = 'retain', cutover_at = clock_timestamp(), f
        deadline = clock_timestamp() + make_interval(secs => $2::double precision) WHERE id = $1`,
 } as const;
 
+/** What is looked at before the locks are asked for, as the operator reads it; most of it again inside the lock. */
+const CONDITIONS = {
+  validated: "validated equal",
+  definition: "definition unchanged",
+  captured: "every change captured",
+  source: "source not rewritten",
+  unwritten: "new table untouched",
+  whole: "new table as validated",
+  short: "change log short",
+} as const;
+
 function sql(plan: Plan): Statement[] {
   const { live, lagging } = sidesOf(plan, "forward");
   const { tables, views } = carried(plan);
@@ -92,17 +103,21 @@ async function run(context: PhaseContext): Promise<void> {
     await assertSameTable(plan, await oidOf(session, sides.live));
     const validated = validatedDefinition(stored);
     let outline: Fingerprint | null = null;
-    const check = async (): Promise<ReadonlySet<string>> => {
-      await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
-      await assertCaptured(session, plan);
-      await assertNotRewritten(session, plan.source.oid, stored.filenode);
+    const check = async (holds: Holds = (_, work) => work()): Promise<ReadonlySet<string>> => {
+      await holds(CONDITIONS.definition, () =>
+        assertNoDrift(session, plan, plan.source.oid, plan.fingerprint),
+      );
+      await holds(CONDITIONS.captured, () => assertCaptured(session, plan));
+      await holds(CONDITIONS.source, () => assertNotRewritten(session, plan.source.oid, stored.filenode));
       if (outline !== null) assertShadowWhole(outline, await sketch(session, shadowOid));
-      await assertShadowUnwritten(session, plan);
+      await holds(CONDITIONS.unwritten, () => assertShadowUnwritten(session, plan));
       return new Set();
     };
     const params: Param[] = [plan.id, plan.request.keepSeconds, null];
     const swap = async (): Promise<void> => {
-      await check();
+      for (const name of Object.values(CONDITIONS)) context.emit({ event: "check", name, ok: null });
+      context.emit({ event: "check", name: CONDITIONS.validated, ok: true });
+      await check(told(context));
       await swapWithinBounds(context, session, {
         direction: "forward",
         oids: [plan.source.oid, shadowOid],
@@ -111,11 +126,15 @@ async function run(context: PhaseContext): Promise<void> {
           // The window is judged by the definitions of this moment: read later they could hold a change made since.
           outline = await sketch(session, shadowOid);
           const now = await windowFingerprints(session, plan, shadowOid);
-          if (validated !== null) assertShadowWhole(validated, now.live);
+          const whole = told(context);
+          await whole(CONDITIONS.whole, () => {
+            if (validated !== null) assertShadowWhole(validated, now.live);
+          });
+          context.emit({ event: "check", name: CONDITIONS.short, ok: true });
           params[2] = JSON.stringify(now);
         },
         carry: () => carriedNow(session, plan, "forward", shadowOid),
-        check,
+        check: () => check(),
         commit: { sql: SQL.commit, params },
       });
     };
@@ -138,6 +157,22 @@ async function run(context: PhaseContext): Promise<void> {
     });
   }
   await afterwards(context, shadowOid);
+}
+
+/** Looks at one condition of the cutover, named as an operator reads it. */
+type Holds = (name: string, work: () => Promise<void> | void) => Promise<void> | void;
+
+/** Tells each condition and how it was found. Never inside the lock: there nobody waits for a screen or a journal. */
+function told(context: PhaseContext): Holds {
+  return async (name, work) => {
+    try {
+      await work();
+    } catch (error) {
+      context.emit({ event: "check", name, ok: false });
+      throw error;
+    }
+    context.emit({ event: "check", name, ok: true });
+  };
 }
 
 /** What no trigger or no apply saw: the swap is rolled back, and a resume validates again. */

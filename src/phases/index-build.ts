@@ -20,6 +20,7 @@ import { runPool } from "../sync/pool.js";
 import { removeReverseCapture } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
+import { tellLeaves } from "../sync/tell-leaves.js";
 import { BuildProgress, watchBuilds } from "./index-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
@@ -105,19 +106,28 @@ async function existingIndexes(session: Session, shadowOid: string): Promise<Exi
   };
 }
 
-async function dedupe(context: PhaseContext, sessions: Session[], leaves: LeafRow[]): Promise<void> {
+async function dedupe(
+  context: PhaseContext,
+  sessions: Session[],
+  leaves: LeafRow[],
+  progress: BuildProgress,
+): Promise<void> {
   const { plan, lease } = context;
   const { log } = sidesOf(plan, "forward");
   const [session] = sessions;
   if (session === undefined) return;
+  progress.step("removing rows that were copied twice");
   await session.query(`ANALYZE ${log}`);
-  await runPool(sessions, leaves, context.gate, async (worker, leaf) => {
+  await runPool(sessions, [...leaves.entries()], context.gate, async (worker, [at, leaf]) => {
+    progress.visit(worker.pid, at, leaf.name);
     const some = await worker.query(`SELECT FROM ${loggedPairs(plan)} WHERE ${leaf.constraint} LIMIT 1`);
-    if (some.rows.length === 0) return;
-    await lease.tx(worker, async () => {
-      await worker.query(markSql(plan));
-      await worker.query(dedupeLeafSql(plan, leaf.table, leaf.constraint));
-    });
+    if (some.rows.length > 0) {
+      await lease.tx(worker, async () => {
+        await worker.query(markSql(plan));
+        await worker.query(dedupeLeafSql(plan, leaf.table, leaf.constraint));
+      });
+    }
+    progress.visit(worker.pid, null, "");
   });
 }
 
@@ -126,6 +136,7 @@ async function buildLeafIndexes(
   sessions: Session[],
   shadowOid: string,
   leaves: LeafRow[],
+  progress: BuildProgress,
 ) {
   const { plan, lease } = context;
   const [session] = sessions;
@@ -133,23 +144,24 @@ async function buildLeafIndexes(
   const existing = await existingIndexes(session, shadowOid);
   const unique = [...plan.indexes].sort((a, b) => Number(b.unique) - Number(a.unique));
   const tasks = unique.flatMap((index) =>
-    leaves.map((leaf) => ({ index, leaf, name: leafIndexName(leaf, index) })),
+    leaves.map((leaf, at) => ({ index, leaf, at, name: leafIndexName(leaf, index) })),
   );
-  const progress = new BuildProgress(context, tasks.length);
+  progress.step("building indexes");
   const watching = watchBuilds(await context.open(), sessions, progress);
   try {
-    await runPool(sessions, tasks, context.gate, async (worker, { index, leaf, name }) => {
+    await runPool(sessions, tasks, context.gate, async (worker, { index, leaf, at, name }) => {
       const found = existing.byName.get(`${leaf.oid}/${name}`);
-      if (found?.valid !== true && !existing.attached.has(`${leaf.oid}/${index.shadowName}`)) {
+      const missing = found?.valid !== true && !existing.attached.has(`${leaf.oid}/${index.shadowName}`);
+      if (missing) {
         const from = performance.now();
-        progress.begin(worker.pid, name);
+        progress.begin(worker.pid, at, name);
         await lease.tx(worker, async () => {
           if (found !== undefined) await dropHalfBuilt(worker, plan, leaf.table, name);
           await worker.query(leafIndexSql(index, leaf.table, name));
         });
         context.record.indexBuilt({ leaf: leaf.name, index: name, ms: performance.now() - from });
       }
-      progress.built(worker.pid);
+      progress.built(worker.pid, at, !missing);
     });
   } finally {
     await watching.stop();
@@ -215,7 +227,12 @@ function identityByIndex(
 }
 
 /** Closed leaves are frozen now, so that the application's first hour is not slow; every leaf gets statistics. */
-async function statistics(context: PhaseContext, sessions: Session[], leaves: LeafRow[]): Promise<void> {
+async function statistics(
+  context: PhaseContext,
+  sessions: Session[],
+  leaves: LeafRow[],
+  progress: BuildProgress,
+): Promise<void> {
   const { plan, lease } = context;
   const [session] = sessions;
   if (session === undefined) return;
@@ -223,10 +240,13 @@ async function statistics(context: PhaseContext, sessions: Session[], leaves: Le
   await lease.tx(session, async () => {
     for (const { sql: text } of identityByIndex(plan, shadow, leaves)) await session.query(text);
   });
-  await runPool(sessions, leaves, context.gate, async (worker, leaf) => {
+  progress.step("freezing rows, gathering statistics");
+  await runPool(sessions, [...leaves.entries()], context.gate, async (worker, [at, leaf]) => {
+    progress.visit(worker.pid, at, leaf.name);
     // VACUUM cannot run in the transaction that checks the epoch; a process taken over sends no more than one.
     await lease.tx(worker, () => Promise.resolve());
     await worker.query(`VACUUM (FREEZE, ANALYZE) ${leaf.table}`);
+    progress.finished(worker.pid, at);
   });
   await session.query(`ANALYZE ${shadow}`);
 }
@@ -267,10 +287,14 @@ async function run(context: PhaseContext): Promise<void> {
   }
   await assertCaptured(session, plan);
   const leaves = await leavesOf(session, shadowOid);
-  await dedupe(context, sessions, leaves);
-  await buildLeafIndexes(context, sessions, shadowOid, leaves);
+  tellLeaves(context, leaves);
+  const progress = new BuildProgress(context, leaves.length, plan.indexes.length);
+  await dedupe(context, sessions, leaves, progress);
+  await buildLeafIndexes(context, sessions, shadowOid, leaves, progress);
+  progress.step("attaching indexes");
   await attachAll(context, session, shadowOid, leaves);
-  await statistics(context, sessions, leaves);
+  await statistics(context, sessions, leaves, progress);
+  progress.step("catching up with the change log");
   await installReverseCapture(context, session, shadowOid);
   await catchUp(session, context);
   await lease.tx(session, async () => {

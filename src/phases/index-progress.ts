@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Session } from "../pg/session.js";
 import { rest } from "../sync/drain.js";
 import type { PhaseContext } from "./phase.js";
+import { PieceMap } from "./piece-map.js";
 
 /** Share of blocks scanned, else of tuples loaded; null in a step that counts neither. PostgreSQL 12 and later. */
 const PROGRESS_SQL = /*sql*/ `
@@ -17,24 +18,53 @@ export class BuildProgress {
   readonly #context: PhaseContext;
   readonly #total: number;
   readonly #current = new Map<number, { name: string; percent: string | null }>();
-  readonly #started = performance.now();
+  readonly #map: PieceMap;
+  #started = performance.now();
+  #step = "";
   #built = 0;
+  /** Found built on resume: they say nothing about the pace. */
+  #found = 0;
 
-  constructor(context: PhaseContext, total: number) {
+  /** `indexes` of each leaf are built; then its statistics are one unit more. */
+  constructor(context: PhaseContext, leaves: number, indexes: number) {
     this.#context = context;
-    this.#total = total;
-    this.report();
+    this.#total = leaves * indexes;
+    const whole = new Array<number>(leaves).fill(indexes + 1);
+    this.#map = new PieceMap(context, { phase: "index", of: "leaves" }, whole);
   }
 
-  begin(pid: number, name: string): void {
+  /** What the phase does now, in a few words. */
+  step(step: string): void {
+    this.#step = step;
+    this.#started = performance.now();
+    this.report();
+    this.#map.tell();
+  }
+
+  /** Work on a leaf that is not one of its units. */
+  visit(pid: number, leaf: number | null, what: string): void {
+    if (leaf === null) this.#map.end(pid, null);
+    else this.#map.begin(pid, leaf, what);
+  }
+
+  begin(pid: number, leaf: number, name: string): void {
     this.#current.set(pid, { name, percent: null });
+    this.#map.begin(pid, leaf, name);
     this.report();
   }
 
-  built(pid: number): void {
+  /** `found`: it was there already. */
+  built(pid: number, leaf: number, found: boolean): void {
     this.#current.delete(pid);
+    this.#map.end(pid, leaf);
     this.#built += 1;
+    if (found) this.#found += 1;
     this.report();
+  }
+
+  /** A leaf has its statistics, and with them everything. */
+  finished(pid: number, leaf: number): void {
+    this.#map.end(pid, leaf);
   }
 
   /** What the server says of the build on backend `pid`. */
@@ -45,6 +75,8 @@ export class BuildProgress {
 
   report(): void {
     const seconds = (performance.now() - this.#started) / 1000;
+    const made = this.#built - this.#found;
+    const left = this.#total - this.#built;
     this.#context.emit({
       event: "index",
       built: this.#built,
@@ -52,8 +84,8 @@ export class BuildProgress {
       current: [...this.#current.values()].map((b) =>
         b.percent === null ? b.name : `${b.name} ${b.percent}%`,
       ),
-      secondsLeft:
-        this.#built > 0 && seconds >= 1 ? ((this.#total - this.#built) * seconds) / this.#built : null,
+      secondsLeft: left === 0 ? 0 : made > 0 && seconds >= 1 ? (left * seconds) / made : null,
+      step: this.#step,
     });
   }
 }

@@ -22,6 +22,7 @@ import {
 import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
 import { leavesWithoutCapture, verdict, windowFingerprints } from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
+import { SizeReader, type WindowSizes } from "./window-sizes.js";
 
 function sql(plan: Plan): Statement[] {
   const apply = applySql(plan, sidesOf(plan, "reverse"), false);
@@ -99,7 +100,12 @@ export async function beginWindow(context: PhaseContext): Promise<void> {
 }
 
 /** Tells deadline and verdict; gives the seconds left by the database's clock. */
-async function tellWindow(context: PhaseContext, session: Session, stored: StoredMigration): Promise<number> {
+async function tellWindow(
+  context: PhaseContext,
+  session: Session,
+  stored: StoredMigration,
+  sizes: WindowSizes = {},
+): Promise<number> {
   const now = await verdict(session, context.plan, stored);
   const secondsLeft = stored.secondsLeft ?? 0;
   context.emit({
@@ -109,6 +115,7 @@ async function tellWindow(context: PhaseContext, session: Session, stored: Store
     safe: now.safe,
     verdict: now.sentence,
     keysBehind: now.keysBehind,
+    ...sizes,
   });
   return secondsLeft;
 }
@@ -124,7 +131,12 @@ export async function tendOnce(context: PhaseContext): Promise<void> {
     if (!refusedByRetired(error)) throw error;
     tellRefused(context, error);
   });
-  await tellWindow(context, session, stored);
+  await tellWindow(
+    context,
+    session,
+    stored,
+    await new SizeReader().read(session, context.plan.source.oid, stored.shadowOid),
+  );
 }
 
 async function run(context: PhaseContext): Promise<void> {
@@ -144,10 +156,12 @@ async function run(context: PhaseContext): Promise<void> {
     until.abort();
   });
   try {
+    const measured = new SizeReader();
     while (!until.signal.aborted) {
       const stored = await mustReadStored(session, plan.id);
       if (stored.shadowOid !== null) await captureNewLeaves(context, session, stored.shadowOid);
-      const secondsLeft = await tellWindow(context, session, stored);
+      const sizes = await measured.read(session, plan.source.oid, stored.shadowOid);
+      const secondsLeft = await tellWindow(context, session, stored, sizes);
       if (secondsLeft <= 0) break;
       await rest(Math.min(1000, secondsLeft * 1000), until.signal);
     }

@@ -13,6 +13,7 @@ import { type Direction, sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { windowFingerprints } from "../sync/verdict.js";
+import { CompareProgress } from "./compare-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
 /** Keys named when a difference is found; the rest is counted by leaf. */
@@ -36,8 +37,10 @@ export async function compareAndReport(
   context: PhaseContext,
   direction: Direction,
   partitionedOid: string,
+  progress = new CompareProgress(context),
 ): Promise<Comparison> {
   const comparison = await compareSides({
+    watch: progress,
     plan: context.plan,
     direction,
     partitionedOid,
@@ -52,6 +55,7 @@ export async function compareAndReport(
     shadowHash: comparison.lagging.hash,
     ms: comparison.ms,
   };
+  progress.done(comparison);
   context.record.validation({ direction, ...facts });
   context.emit({ event: "validation", excluded: comparison.excluded, ...facts });
   return comparison;
@@ -118,16 +122,20 @@ export async function validateDirection(
 ): Promise<Comparison> {
   for (let round = 1; ; round++) {
     await apply();
-    const comparison = await compareAndReport(context, direction, partitionedOid).catch((error: unknown) => {
-      if (error instanceof TruncateSeen) return null;
-      throw error;
-    });
+    const progress = new CompareProgress(context);
+    const comparison = await compareAndReport(context, direction, partitionedOid, progress).catch(
+      (error: unknown) => {
+        if (error instanceof TruncateSeen) return null;
+        throw error;
+      },
+    );
     // Truncated meanwhile: the next apply sees the marker and rebuilds the lagging side.
     if (comparison === null) continue;
     if (comparison.equal) return comparison;
     // Taken over meanwhile, by an abort perhaps: then the sides may well differ, and this process is not to say so.
     await context.lease.tx(await context.open(), () => Promise.resolve());
     const { leaves, named } = await findDifferences(context.plan, comparison, partitionedOid, context.open);
+    progress.different(leaves);
     for (const difference of named) context.emit({ event: "difference", ...difference });
     const marked = context.settings.repair && round <= 3 ? await repair(context, direction, leaves) : 0;
     if (marked === 0) throw different(context.plan, comparison, named);

@@ -13,6 +13,14 @@ const ABOUT: Record<Kind, string> = {
   copy: "Progress of the copy. rowsPerSecond over the last ten seconds; it and secondsLeft are null while measuring.",
   "copy-restarted": "The source was rewritten or truncated: the copy starts again.",
   index: "Progress of the index builds; current: those being built.",
+  forecast: "What each phase will take by the plan, in seconds: on an idle machine and on a busy one.",
+  leaves:
+    "The partitions, in the order of a map's cells. rows: compared where exact, else estimated; null: unknown.",
+  map: "How far the pieces of a phase are, at most once a second. cells: one character a piece: . not begun, 0 to 9 so many tenths done, x done, ! differs. cell: counted from 0.",
+  comparing: "A comparison under way: pieces of both sides that have been read.",
+  sample:
+    "What the server says of itself, about once a second. logged: changes waiting in the log by its statistics; null: no log, or not known.",
+  check: "A condition of the cutover, looked at before the locks are asked for; ok null: not looked at yet.",
   backlog: "Changed keys that the other side has yet to follow. forward: before cutover; reverse: after it.",
   validation: "Both sides were compared. excluded: keys in the change log, left out on both sides.",
   difference: "A row that differs, by leaf and key.",

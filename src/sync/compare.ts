@@ -97,6 +97,18 @@ export interface CompareOptions {
   workers: number;
   open(): Promise<Session>;
   gate(): Promise<void>;
+  /** Told how far it is. */
+  watch?: CompareWatch;
+}
+
+/** Who looks on while two sides are compared. */
+export interface CompareWatch {
+  /** The leaves, and how many pieces both sides have together. */
+  begins(leaves: LeafRow[], pieces: number): void;
+  /** The backend `pid` reads a piece: the leaf at that place of the leaves, or null for a part of the plain table. */
+  reads(pid: number, leaf: number | null): void;
+  /** It has read it. */
+  read(pid: number, leaf: number | null, rows: number): void;
 }
 
 const SumRow = z.object({ rows: z.coerce.number(), hash: z.string() });
@@ -132,10 +144,15 @@ export async function compareSides(options: CompareOptions): Promise<Comparison>
         leaf: leaf.oid,
       })),
     ];
+    options.watch?.begins(leaves, tasks.length);
+    const placeOf = new Map(leaves.map((leaf, at) => [leaf.oid, at]));
     const totals = { plain: { rows: 0, hash: 0n }, partitioned: { rows: 0, hash: 0n } };
     const perLeaf = new Map<string, Sum>();
     await runPool(sessions, tasks, options.gate, async (session, piece) => {
+      const place = piece.leaf === null ? null : (placeOf.get(piece.leaf) ?? null);
+      options.watch?.reads(session.pid, place);
       const sum = await session.one(SumRow, sumSql(plan, sides, piece.table, piece.where));
+      options.watch?.read(session.pid, place, sum.rows);
       totals[piece.side].rows += sum.rows;
       totals[piece.side].hash += BigInt(sum.hash);
       if (piece.leaf !== null) perLeaf.set(piece.leaf, sum);

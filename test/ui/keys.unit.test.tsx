@@ -155,24 +155,24 @@ test("? explains every key and glyph", async () => {
     The source is untouched; the application is using it. Quit any time: the run
     resumes.
 
-    ✔ backup    done       9.0s  backup     1.23 GB by pg_dump, verified
-    ✔ shadow    done       0.4s
-    ▶ copy      running     10s
-    · index     waiting
-    · validate  waiting
-    · cutover   waiting
-    · retain    waiting
-    · drop      waiting
-
     q, Ctrl-C  quit safely, the run resumes; Ctrl-C twice leaves at once
     p          pause or continue; the application is not affected
     c          cut over now, when the run says it is ready
     r          roll back, in the retention window; asks for the table's name
+    l          the messages take the lower part of the screen, and give it back
+    arrows     look at one partition or part: what is known of it; Esc ends that
     ✔ done  ▶ running  · waiting  ‖ paused or stopped  ✘ failed  - not run here
 
 
 
-    q quit safely   p pause   ? close help"
+
+
+
+
+
+
+
+    q quit safely   p pause   l log   ? close help"
   `);
   screen.type("?");
   await screen.until("? help");
@@ -220,6 +220,6 @@ test("at every size no line is wider than the terminal, the frame is lower than 
     const lines = screen.frame().split("\n");
     expect(lines.length).toBe(rows - 1);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
-    expect(lines.at(-1)).toBe("q quit safely   p pause   ? help");
+    expect(lines.at(-1)).toBe("q quit safely   p pause   l log   ? help");
   }
 });

@@ -53,7 +53,7 @@ test("the operator sees a backup being written, its size, and that nothing is to
 
 
 
-    q quit safely   p pause   ? help"
+    q quit safely   p pause   l log   ? help"
   `);
 });
 
@@ -82,7 +82,7 @@ test("the operator sees the shadow being made", async () => {
 
 
 
-    q quit safely   p pause   ? help"
+    q quit safely   p pause   l log   ? help"
   `);
 });
 
@@ -111,7 +111,7 @@ test("the operator sees how far the copy is, how fast, and when it will be done"
 
 
 
-    q quit safely   p pause   ? help"
+    q quit safely   p pause   l log   ? help"
   `);
 });
 
@@ -149,7 +149,7 @@ test("a paused run says so, and how to go on", async () => {
 
     10:00:23 Paused
 
-    q quit safely   p continue   ? help"
+    q quit safely   p continue   l log   ? help"
   `);
 });
 
@@ -191,7 +191,7 @@ test("the operator sees how many indexes are built and which one is under way", 
 
 
 
-    q quit safely   p pause   ? help"
+    q quit safely   p pause   l log   ? help"
   `);
 });
 
@@ -220,7 +220,7 @@ test("the operator sees the verdict of the validation while the change log is dr
 
 
 
-    q quit safely   p pause   ? help"
+    q quit safely   p pause   l log   ? help"
   `);
 });
 
@@ -270,6 +270,6 @@ test("a difference found by validation is not mistaken for success", async () =>
     10:01:45 error: Validation found a difference
     10:01:46 error: Row missing in orders_2026_01: key (42), 2026-01-05
 
-    q quit safely   p pause   ? help"
+    q quit safely   p pause   l log   ? help"
   `);
 });

@@ -93,4 +93,5 @@ test("a pipe, a dumb terminal and CI get lines instead of a screen that never dr
   expect(canShowScreen(tty, tty, { TERM: "dumb" })).toBe(false);
   expect(canShowScreen(tty, tty, { TERM: "xterm", CI: "true" })).toBe(false);
   expect(canShowScreen(tty, tty, { TERM: "xterm", CI: "false" })).toBe(true);
+  expect(canShowScreen(tty, tty, { TERM: "xterm", INK_SCREEN_READER: "true" })).toBe(false);
 });

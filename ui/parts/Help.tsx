@@ -8,6 +8,8 @@ const KEYS: [key: string, does: string][] = [
   ["p", "pause or continue; the application is not affected"],
   ["c", "cut over now, when the run says it is ready"],
   ["r", "roll back, in the retention window; asks for the table's name"],
+  ["l", "the messages take the lower part of the screen, and give it back"],
+  ["arrows", "look at one partition or part: what is known of it; Esc ends that"],
 ];
 
 const LEGEND: [Glyph, string][] = [

@@ -37,5 +37,8 @@ function keysFor(view: RunView, controls: Controls): [key: string, does: string]
   ];
   if (canCutOver(view)) keys.push(["c", "cut over now"]);
   if (canRollBack(view) && view.window?.safe === true) keys.push(["r", "roll back"]);
+  keys.push(["l", "log"]);
+  if (view.map !== null)
+    keys.push(["arrows", view.map.of === "leaves" ? "look at a leaf" : "look at a part"]);
   return [...keys, ["?", controls.help ? "close help" : "help"]];
 }

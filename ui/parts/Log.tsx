@@ -13,8 +13,16 @@ const WORDS: Record<Entry["level"], string> = { info: "", warn: "warning: ", err
 /** `rows`: the terminal's height, more than can ever be shown. */
 export function Log({ view, rows }: { view: RunView; rows: number }) {
   return (
-    <Box flexDirection="column" flexGrow={1} flexShrink={1} flexBasis={0} marginTop={1} overflow="hidden">
-      <Box flexDirection="column" flexShrink={0} flexGrow={1} justifyContent="flex-end">
+    <Box
+      flexDirection="column"
+      justifyContent="flex-end"
+      flexGrow={1}
+      flexShrink={1}
+      flexBasis={0}
+      marginTop={1}
+      overflow="hidden"
+    >
+      <Box flexDirection="column" flexShrink={0}>
         {view.log.slice(-rows).map((entry, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: lines hold no state, and messages repeat
           <LogRow key={index} entry={entry} />

@@ -3,6 +3,7 @@ import { Box } from "ink";
 import type { PhaseName } from "../../state/events.js";
 import type { RunView } from "../../state/view.js";
 import { count, percent, rate, share, timeLeft } from "../format.js";
+import { doneCount } from "../grid.js";
 import { useTheme } from "../theme.js";
 import { Line, Span } from "./Line.js";
 
@@ -47,8 +48,16 @@ function barOf(view: RunView): Bar | null {
     };
   }
   if (view.index !== null && isRunning(view, "index")) {
-    const { built, total, secondsLeft } = view.index;
-    return { done: built, total, text: `${built} of ${total} indexes  ${timeLeft(secondsLeft)}` };
+    const { built, total, secondsLeft, step } = view.index;
+    const text = `${built} of ${total} indexes`;
+    if (built < total) return { done: built, total, text: `${text}  ${timeLeft(secondsLeft)}` };
+    // All are built: what is left is told by the partitions, and by what is being done.
+    const cells = view.map?.cells ?? "";
+    return { done: doneCount(cells), total: cells.length, text: step ?? text };
+  }
+  if (view.comparing !== null && view.undo === null && isRunning(view, "validate")) {
+    const { done, total, rows, secondsLeft } = view.comparing;
+    return { done, total, text: `both sides compared, ${count(rows)} rows read  ${timeLeft(secondsLeft)}` };
   }
   return null;
 }

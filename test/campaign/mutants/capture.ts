@@ -282,19 +282,19 @@ export const CAPTURE: readonly Mutant[] = [
   {
     guard: "pairs that may stand twice are taken out before unique indexes (dedupe)",
     rule: "3.3",
-    edits: [[INDEX_TS, "await dedupe(context, sessions, leaves);", ""]],
+    edits: [[INDEX_TS, "await dedupe(context, sessions, leaves, progress);", ""]],
     red: [[INDEX_TEST, "a row copied twice would stop the unique indexes"]],
   },
   {
     guard: "dedupe touches only leaves that have logged pairs",
     rule: "3.3",
-    edits: [[INDEX_TS, "if (some.rows.length === 0) return;", ""]],
+    edits: [[INDEX_TS, "if (some.rows.length > 0) {", "{"]],
     red: [[INDEX_TEST, "dedupe would read leaves that hold no changed row"]],
   },
   {
     guard: "an invalid index found on resume is dropped and built again",
     rule: "3.3",
-    edits: [[INDEX_TS, "if (found?.valid !== true &&", "if (found === undefined &&"]],
+    edits: [[INDEX_TS, "const missing = found?.valid !== true &&", "const missing = found === undefined &&"]],
     red: [[INDEX_TEST, "left invalid on a leaf would be attached as it is"]],
   },
   {

@@ -249,7 +249,7 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "nobody wrote to the new table since validation",
     rule: "3.9",
-    edits: [[CUTOVER_TS, "await assertShadowUnwritten(session, plan);", ""]],
+    edits: [[CUTOVER_TS, "() => assertShadowUnwritten(session, plan)", "() => Promise.resolve()"]],
     red: [[HOSTILE_SHADOW_TEST, "by the new table's name between validation and the lock would go live"]],
   },
   {

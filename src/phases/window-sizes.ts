@@ -1,0 +1,50 @@
+/** How much disk the two tables take in the retention window. */
+import { z } from "zod";
+import { setLocal } from "../pg/locks.js";
+import type { Session } from "../pg/session.js";
+import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
+
+export interface WindowSizes {
+  liveBytes?: number;
+  retiredBytes?: number;
+}
+
+/** A thousand leaves with their indexes are some ten thousand files to look at: not every second. */
+const EVERY_MS = 30_000;
+/** Somebody's DDL may hold a leaf: the window's countdown does not wait for it. */
+const LOCK_MS = 100;
+
+const SQL = /*sql*/ `
+SELECT pg_total_relation_size($1::oid)::text AS retired,
+       (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree($2::oid::regclass) WHERE isleaf)::text AS live`;
+
+const Row = z.object({ retired: z.coerce.number().nullable(), live: z.coerce.number().nullable() });
+
+export class SizeReader {
+  #at = Number.NEGATIVE_INFINITY;
+  #known: WindowSizes = {};
+
+  /** Bytes with indexes and TOAST, read again every half minute; what a lock keeps from being read is left out. */
+  async read(session: Session, retiredOid: string, newOid: string | null): Promise<WindowSizes> {
+    const now = performance.now();
+    if (newOid === null || now - this.#at < EVERY_MS) return this.#known;
+    this.#at = now;
+    try {
+      this.#known = await session.tx(
+        async () => {
+          await setLocal(session, "lock_timeout", LOCK_MS);
+          const { retired, live } = await session.one(Row, SQL, [retiredOid, newOid]);
+          return {
+            ...(live === null ? {} : { liveBytes: live }),
+            ...(retired === null ? {} : { retiredBytes: retired }),
+          };
+        },
+        { readOnly: true },
+      );
+    } catch (error) {
+      if (sqlState(error) !== SQLSTATE.lockNotAvailable) throw error;
+      this.#known = {};
+    }
+    return this.#known;
+  }
+}
