@@ -11,6 +11,7 @@ export const EXIT = {
   stopped: 5,
   lockBusy: 6,
   drift: 7,
+  smokeFailed: 8,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -26,6 +27,7 @@ export type FaultKind =
   | "fenced"
   | "copy-restart"
   | "not-safe"
+  | "smoke-failed"
   | "unexpected";
 
 const EXIT_OF: Record<FaultKind, ExitCode> = {
@@ -38,6 +40,7 @@ const EXIT_OF: Record<FaultKind, ExitCode> = {
   fenced: EXIT.unexpected,
   "copy-restart": EXIT.unexpected,
   "not-safe": EXIT.refused,
+  "smoke-failed": EXIT.smokeFailed,
   unexpected: EXIT.unexpected,
 };
 

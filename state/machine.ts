@@ -113,6 +113,7 @@ export function partwayMachine(effects: Effects) {
       isCopyRestart: ({ event }) => event.type === "FAULT" && event.kind === "copy-restart",
       staysAfterRefusedRollback: ({ context, event }) =>
         event.type === "FAULT" && event.kind === "not-safe" && context.hold,
+      goesBack: ({ event }) => event.type === "FAULT" && event.kind === "smoke-failed",
       holds: ({ context }) => context.hold,
       beforeCutover: ({ context }) => BEFORE_CUTOVER.includes(context.from),
       inWindow: ({ context }) => context.from === "retain",
@@ -214,6 +215,8 @@ export function partwayMachine(effects: Effects) {
             { target: "halted", actions: halt("cutover", "retained", "retain") },
           ],
           FAULT: [
+            // The names are swapped, and a check of the new table failed that was to lead back.
+            { guard: "goesBack", target: "rollback" },
             { guard: "isCopyRestart", target: "shadow" },
             { target: "halted", actions: halt("cutover", null, "cutover") },
           ],

@@ -29,6 +29,8 @@ export interface RunView {
   lockTry: Extract<RunEvent, { event: "lock-try" }> | null;
   cutover: Extract<RunEvent, { event: "cutover" }> | null;
   window: Extract<RunEvent, { event: "window" }> | null;
+  /** The newest round of smoke checks on the new table. */
+  smoke: Extract<RunEvent, { event: "smoke-done" }> | null;
   ready: string | null;
   stopped: Extract<RunEvent, { event: "stopped" }> | null;
   finished: Extract<RunEvent, { event: "finished" }> | null;
@@ -66,6 +68,7 @@ export function emptyView(facts: {
     lockTry: null,
     cutover: null,
     window: null,
+    smoke: null,
     ready: null,
     stopped: null,
     finished: null,

@@ -1,8 +1,10 @@
 /** From options as typed to a MigrationRequest and run settings: every mistake is named before a server is asked. */
+import type { SmokeCheck } from "../checks/types.js";
 import { badInput } from "../errors.js";
 import type { Settings } from "../phases/phase.js";
 import type { Interval, MigrationRequest, Scheme } from "../plan/types.js";
 import { parseDuration, parseMilliseconds } from "./duration.js";
+import type { QueryConfig, SmokeConfig } from "./schema.js";
 import { parseTableName } from "./table-name.js";
 import { checkTemplate, defaultTemplate } from "./template.js";
 
@@ -31,6 +33,9 @@ export interface RawSettings {
   /** A directory; false: no backup. */
   backup?: string | false | undefined;
   repair?: boolean | undefined;
+  smoke?: SmokeConfig[] | undefined;
+  smokeFailure?: "report" | "rollback" | undefined;
+  queries?: QueryConfig[] | undefined;
   /** Only ever true because the operator typed the table's name. */
   forceDrop?: boolean | undefined;
 }
@@ -92,7 +97,25 @@ export function parseSettings(raw: RawSettings): Settings {
     backupDir: raw.backup === undefined || raw.backup === false ? null : raw.backup,
     repair: raw.repair ?? false,
     forceDrop: raw.forceDrop ?? false,
+    smoke: parseSmoke(raw.smoke ?? []),
+    smokeFailure: raw.smokeFailure ?? "report",
+    queries: (raw.queries ?? []).map((query, at) =>
+      typeof query === "string" ? { name: `query ${at + 1}`, sql: query } : query,
+    ),
   };
+}
+
+/** Errors: bad-input for a name given twice: a result could not be told from the other's. */
+function parseSmoke(checks: readonly SmokeConfig[]): SmokeCheck[] {
+  const twice = checks.find(({ name }, at) => checks.findIndex((other) => other.name === name) !== at);
+  if (twice !== undefined)
+    throw badInput(`smoke: two checks are called "${twice.name}"`, "Give each check a name of its own.");
+  return checks.map(({ name, sql, expect, timeout }) => ({
+    name,
+    sql,
+    expect,
+    timeoutMs: parseMilliseconds(timeout ?? "30s", `smoke check "${name}", timeout`),
+  }));
 }
 
 function parseScheme(options: RawOptions): Scheme {

@@ -15,6 +15,7 @@ import { EXIT, messageOf, PartwayError } from "../errors.js";
 import { describeTarget, type Target } from "../pg/target.js";
 import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
+import { version } from "../version.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
 import { Endurance } from "./endure.js";
@@ -22,6 +23,8 @@ import { explainFault } from "./faults.js";
 import { cannot, closing, eventOf, goneMeanwhile, type Intent } from "./intent.js";
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
+import { Samples } from "./samples.js";
+import { smokeFailed, smokeFailure } from "./smoke-failure.js";
 
 export interface EngineOptions {
   plan: Plan;
@@ -68,6 +71,9 @@ export class Engine {
   readonly #idle: MachineContext;
   readonly #actor: Actor<PartwayMachine>;
   #lastState = "halted";
+  readonly #samples = new Samples();
+  /** The exit code of a run that rests: not 0 when a smoke check failed in it. */
+  #restCode: number = EXIT.done;
   #fault: PartwayError | null = null;
   #isBroken = false;
   #effect: Promise<void> = Promise.resolve();
@@ -163,6 +169,7 @@ export class Engine {
       const to = reconcile(this.#lastFrom(), await this.#connections.storedPhase(), intent);
       if (to === "ended" || to === "unknown") throw goneMeanwhile(plan);
       event = this.#eventOf(to);
+      await this.#introduce();
       journal.expireCommands(plan.id, "the process it was meant for has ended", new Date().toISOString());
       this.#actor.start();
       this.#actor.send({ type: "RECONCILE", to });
@@ -173,6 +180,20 @@ export class Engine {
     }
     this.#pollCommands();
     this.#actor.send(event);
+  }
+
+  /** Who goes on from here, for the report. */
+  async #introduce(): Promise<void> {
+    const { intent, settings } = this.#o;
+    const { smoke, queries, ...plain } = settings;
+    this.#emit({
+      event: "process",
+      intent,
+      partway: version(),
+      node: process.versions.node,
+      postgres: await this.#connections.serverVersion(),
+      settings: { ...plain, smoke: smoke.length, queries: queries.length },
+    });
   }
 
   #claim(force: boolean): void {
@@ -213,7 +234,11 @@ export class Engine {
 
   #emit(body: RunEventBody): void {
     const event: RunEvent = { at: new Date().toISOString(), migration: this.#o.plan.id, ...body };
-    this.#o.journal.event(event);
+    const { journal, plan } = this.#o;
+    journal.event(event);
+    const sample = this.#samples.of(body, performance.now());
+    if (sample !== null) journal.measurement(plan.id, { ...sample, at: event.at });
+    if (body.event === "smoke-done") this.#restCode = body.failed.length > 0 ? EXIT.smokeFailed : EXIT.done;
     this.#tell(event);
   }
 
@@ -281,6 +306,9 @@ export class Engine {
       if (!stopped.aborted) report("failed", performance.now() - started);
       throw error;
     }
+    const failure = smokeFailure(this.#store.current().smoke);
+    if (state === "cutover" && failure !== null && this.#o.settings.smokeFailure === "rollback")
+      throw smokeFailed(this.#o.plan, failure);
   }
 
   #context(stopped: AbortSignal): PhaseContext {
@@ -331,7 +359,7 @@ export class Engine {
         });
         await this.#end("stopped", EXIT.stopped, error);
       } else if (kind === "until" || kind === "retained") {
-        await this.#end(this.#restOutcome(context), EXIT.done, null);
+        await this.#end(this.#restOutcome(context), this.#restCode, null);
       } else {
         const error = this.#fault ?? this.#explain(new Error(`stopped by ${kind}`));
         await this.#end("failed", error.exitCode, error);
@@ -378,7 +406,7 @@ export class Engine {
 
   async #ended(outcome: Outcome): Promise<void> {
     await this.#effect.catch(() => undefined);
-    await this.#end(outcome, EXIT.done, null);
+    await this.#end(outcome, outcome === "rolled-back" ? this.#restCode : EXIT.done, null);
   }
 
   async #end(outcome: Outcome, exitCode: number, error: PartwayError | null): Promise<void> {
@@ -390,7 +418,7 @@ export class Engine {
       this.#emit({ event: "stopped", kind, what, state, next, exitCode });
       this.#o.log.error({ stack: error.stack, cause: messageOf(error.cause) }, "stopped");
     } else {
-      this.#emit({ event: "finished", outcome, message: closing(plan, outcome, this.#lastFrom()) });
+      this.#emit({ event: "finished", outcome, message: this.#closing(outcome) });
     }
     journal.transition({
       migration: plan.id,
@@ -404,6 +432,10 @@ export class Engine {
     journal.expireCommands(plan.id, "the run has ended", new Date().toISOString());
     journal.release(plan.id, this.#owner);
     this.#finish({ migration: plan.id, outcome, exitCode, error });
+  }
+
+  #closing(outcome: Outcome): string {
+    return closing(this.#o.plan, outcome, this.#lastFrom(), smokeFailure(this.#store.current().smoke));
   }
 
   #lastFrom(): Working {

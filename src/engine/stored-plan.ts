@@ -3,6 +3,7 @@ import { z } from "zod";
 import { PHASES, type PhaseName } from "../../state/events.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import { WORKING, type Working } from "../../state/machine.js";
+import { QueryShape, SmokeCheckShape } from "../checks/types.js";
 import { mergeOptions, parseSettings, type RawSettings } from "../config/request.js";
 import { badInput, PartwayError } from "../errors.js";
 import type { Settings } from "../phases/phase.js";
@@ -23,6 +24,9 @@ const SettingsShape = z.object({
   backupDir: z.string().nullable(),
   repair: z.boolean(),
   forceDrop: z.boolean().default(false),
+  smoke: z.array(SmokeCheckShape).default([]),
+  smokeFailure: z.enum(["report", "rollback"]).default("report"),
+  queries: z.array(QueryShape).default([]),
 });
 
 const SnapshotShape = z.object({
@@ -68,6 +72,9 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     holdBudget: `${s.holdBudgetMs}ms`,
     backup: s.backupDir ?? false,
     repair: false,
+    smoke: s.smoke.map(({ timeoutMs, ...check }) => ({ ...check, timeout: `${timeoutMs}ms` })),
+    smokeFailure: s.smokeFailure,
+    queries: s.queries,
   };
   return parseSettings(mergeOptions(before, given));
 }

@@ -151,6 +151,9 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
       holdBudgetMs: 1000,
       backupDir,
       repair: false,
+      smoke: [],
+      smokeFailure: "report",
+      queries: [],
       forceDrop: false,
     },
     open: async () => {

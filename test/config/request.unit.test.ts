@@ -106,6 +106,9 @@ describe("run settings", () => {
       holdBudgetMs: 1000,
       backupDir: null,
       repair: false,
+      smoke: [],
+      smokeFailure: "report",
+      queries: [],
       forceDrop: false,
     });
   });

@@ -31,6 +31,9 @@ const SETTINGS: Settings = {
   backupDir: null,
   forceDrop: false,
   repair: false,
+  smoke: [],
+  smokeFailure: "report",
+  queries: [],
 };
 
 /** The clock of every plan here, unless a test says otherwise: the number of leaves must not depend on the day. */
