@@ -43,3 +43,5 @@ export {
 export type { AllOptions } from "./many/tables.js";
 export type { MigrationRequest, Plan } from "./plan/types.js";
 export { type Recovered, recover } from "./recover.js";
+export { type ReportFormat, type ReportOptions, report } from "./report.js";
+export { type SmokeOptions, smoke } from "./smoke.js";
