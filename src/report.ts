@@ -2,8 +2,9 @@
 import { redact } from "../state/journal-secrets.js";
 import type { ConnectOptions, StateOptions } from "./api.js";
 import { targetOf, withSession } from "./api.js";
-import { partitionedOid, type Sizes, sizesNow } from "./checks/sizes.js";
+import { partitionedOid, sizesNow } from "./checks/sizes.js";
 import { openJournal, pickMigration } from "./engine/state-dir.js";
+import { messageOf } from "./errors.js";
 import { status } from "./inspect.js";
 import type { Plan } from "./plan/types.js";
 import { documentOf } from "./report/document.js";
@@ -33,20 +34,22 @@ async function historyOf(options: ReportOptions): Promise<History> {
     const record = pickMigration(journal, options.id, true);
     const known = readHistory(journal, record);
     const { database, next } = await status({ ...options, id: record.id });
-    const sizes = database.reachable ? await currentSizes(options, known.plan) : null;
+    const sizes = database.reachable
+      ? await currentSizes(options, known.plan)
+      : { why: "the server could not be asked" };
     return { ...known, database, sizes, next, madeAt: new Date().toISOString(), madeBy: version() };
   } finally {
     journal.close();
   }
 }
 
-/** Null when the server, reached a moment ago, does not answer: the report is made all the same. */
-async function currentSizes(options: ReportOptions, plan: Plan): Promise<Sizes | null> {
+/** The server, reached a moment ago, may not answer: the report is made all the same, and says so. */
+async function currentSizes(options: ReportOptions, plan: Plan): Promise<History["sizes"]> {
   try {
     return await withSession(await targetOf(options), async (session) =>
       sizesNow(session, plan, await partitionedOid(session, plan)),
     );
-  } catch {
-    return null;
+  } catch (error) {
+    return { why: messageOf(error) };
   }
 }

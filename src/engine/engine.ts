@@ -191,7 +191,11 @@ export class Engine {
       intent,
       partway: version(),
       node: process.versions.node,
-      postgres: await this.#connections.serverVersion(),
+      // Only to be told: a connection that is lost here is the first phase's matter.
+      postgres: await this.#connections.serverVersion().catch((error: unknown) => {
+        this.#o.log.warn({ error: messageOf(error) }, "the server's version");
+        return "unknown";
+      }),
       settings: { ...plain, smoke: smoke.length, queries: queries.length },
     });
   }

@@ -32,8 +32,8 @@ export interface History {
   measurements: MeasurementRecord[];
   events: RunEvent[];
   database: DatabaseStatus;
-  /** From the database now; null when it could not be asked. */
-  sizes: Sizes | null;
+  /** From the database now, or why they are not known. */
+  sizes: Sizes | { why: string };
   /** When the report was made, ISO 8601, and by which Partway. */
   madeAt: string;
   madeBy: string;

@@ -104,7 +104,7 @@ export function historyOf({ journal }: Writer, over: Partial<History> = {}): His
   return {
     ...readHistory(journal, record),
     database: { reachable: false, why: "connect ECONNREFUSED 10.0.0.7:5432" },
-    sizes: null,
+    sizes: { why: "the server could not be asked" },
     madeAt: at(4000),
     madeBy: "0.1.0",
     next: `partway resume ${ID} --hold, or partway rollback ${ID}`,

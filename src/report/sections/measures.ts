@@ -95,7 +95,7 @@ function change(before: Query | null, after: Query | null): Cell {
 export function sizesSection(history: History): Section {
   const { source } = history.plan;
   const then = eventsOf(history, "sizes").at(-1) ?? null;
-  const now = history.sizes;
+  const now = "why" in history.sizes ? null : history.sizes;
   const row = (
     name: string,
     size: { heap: number; toast: number; indexes: number } | null | undefined,
@@ -125,7 +125,12 @@ export function sizesSection(history: History): Section {
     ],
   };
   const blocks: Block[] = [totals];
-  if (now === null) blocks.push({ kind: "text", text: "Sizes of this moment: not measured.", tone: "quiet" });
+  if ("why" in history.sizes)
+    blocks.push({
+      kind: "text",
+      text: `Sizes of this moment: not measured (${history.sizes.why}).`,
+      tone: "quiet",
+    });
   const leaves = (now?.partitioned === null ? null : now?.leaves) ?? then?.leaves ?? [];
   if (leaves.length > 0)
     blocks.push({
