@@ -29,7 +29,7 @@ if (process.env["TMPDIR"] === undefined && memoryIsFit()) process.env["TMPDIR"] 
 const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: [
     "test/migrations/{values,indexes,rights,schemes,again}.test.ts",
-    "test/{engine,systems}/**",
+    "test/{checks,engine,systems}/**",
     "test/phases/{drop,retain}.test.ts",
   ],
   pg18: [

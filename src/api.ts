@@ -14,6 +14,7 @@ import type { Working } from "../state/machine.js";
 import { fingerprint } from "./catalog/fingerprint.js";
 import { readTable } from "./catalog/read.js";
 import { survey } from "./catalog/survey.js";
+import { previewChecks } from "./checks/preview.js";
 import { configFor, loadConfig } from "./config/load.js";
 import {
   mergePolicy,
@@ -98,13 +99,21 @@ async function settle(options: PlanOptions & RawSettings) {
 
 /** What a migration would do. Touches nothing. Errors: bad-input; refusals are part of the plan. */
 export async function plan(options: PlanOptions): Promise<Plan> {
-  const { request, target } = await settle(options);
-  return planned(target, request);
+  const { request, target, merged } = await settle(options);
+  return planned(target, request, parseSettings(merged));
 }
 
-async function planned(target: Target, request: ReturnType<typeof parseRequest>): Promise<Plan> {
+async function planned(
+  target: Target,
+  request: ReturnType<typeof parseRequest>,
+  checks: Pick<Settings, "smoke" | "queries">,
+): Promise<Plan> {
   try {
-    return await withSession(target, (session) => planOn(session, target, request));
+    return await withSession(target, async (session) => {
+      const made = await planOn(session, target, request);
+      const warnings = await previewChecks(session, made.names, checks);
+      return warnings.length === 0 ? made : { ...made, warnings };
+    });
   } catch (error) {
     throw explainUntouched(error);
   }
@@ -147,7 +156,7 @@ function refused(made: Plan): PartwayError {
 export async function run(options: RunOptions): Promise<Running> {
   const { merged, request, target } = await settle(options);
   const settings = { ...parseSettings(merged) };
-  const made = await planned(target, request);
+  const made = await planned(target, request, settings);
   if (made.refusals.length > 0) throw refused(made);
   if (options.confirm !== undefined && !(await options.confirm(made))) {
     throw new PartwayError("stopped", {

@@ -11,6 +11,7 @@ export const EXIT = {
   stopped: 5,
   lockBusy: 6,
   drift: 7,
+  smokeFailed: 8,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -27,6 +28,7 @@ export type FaultKind =
   | "copy-restart"
   | "vetoed"
   | "not-safe"
+  | "smoke-failed"
   | "unexpected";
 
 const EXIT_OF: Record<FaultKind, ExitCode> = {
@@ -40,6 +42,7 @@ const EXIT_OF: Record<FaultKind, ExitCode> = {
   "copy-restart": EXIT.unexpected,
   vetoed: EXIT.refused,
   "not-safe": EXIT.refused,
+  "smoke-failed": EXIT.smokeFailed,
   unexpected: EXIT.unexpected,
 };
 

@@ -115,6 +115,55 @@ export type RunEventBody =
       liveBytes?: number;
       retiredBytes?: number;
     }
+  | {
+      /** A process has taken the migration up. */
+      event: "process";
+      intent: string;
+      partway: string;
+      node: string;
+      postgres: string;
+      settings: Record<string, string | number | boolean | null>;
+    }
+  | {
+      /** How large things are. Null: not there, or nobody may look. */
+      event: "sizes";
+      source: TableSize | null;
+      partitioned: TableSize | null;
+      /** The largest leaves, at most 200. */
+      leaves: LeafSize[];
+    }
+  | {
+      /** A configured query under EXPLAIN ANALYZE: before cutover on the source, after it on the new table. */
+      event: "query";
+      when: "before" | "after";
+      name: string;
+      sql: string;
+      /** Execution time of each run, ms, first one first. Empty: it failed. */
+      runs: number[];
+      /** As EXPLAIN prints it, of the last run. */
+      plan: string | null;
+      /** Leaves whose rows were looked at; null: before cutover. */
+      leavesScanned: number | null;
+      error: string | null;
+    }
+  | {
+      event: "smoke";
+      check: string;
+      /** Which table had the application's name. */
+      on: "old" | "new";
+      passed: boolean;
+      expected: string;
+      found: string;
+      ms: number;
+    }
+  | {
+      /** All checks have been run. `next`: the command to type when one failed. */
+      event: "smoke-done";
+      on: "old" | "new";
+      total: number;
+      failed: string[];
+      next: string | null;
+    }
   | { event: "paused" }
   | { event: "continued" }
   | { event: "stopped"; kind: string; what: string; state: string; next: string; exitCode: number }
@@ -146,6 +195,19 @@ export interface Blocker {
   ageSeconds: number;
   query: string;
   application: string;
+}
+
+/** Bytes. */
+export interface TableSize {
+  heap: number;
+  toast: number;
+  indexes: number;
+}
+
+export interface LeafSize {
+  leaf: string;
+  bytes: number;
+  indexBytes: number;
 }
 
 /** How a migration ended, or where it rests when the process exits. */

@@ -84,6 +84,24 @@ function step(view: RunView, event: RunEvent): RunView {
       return note({ ...view, ready: event.message }, event.at, "info", event.message);
     case "window":
       return foldWindow(view, event);
+    case "process":
+    case "sizes":
+      return view;
+    case "query":
+      return event.error === null
+        ? view
+        : note(view, event.at, "warn", `Query ${event.name} (${event.when} cutover): ${event.error}`);
+    case "smoke":
+      return event.passed
+        ? view
+        : note(
+            view,
+            event.at,
+            "error",
+            `Smoke check ${event.check} FAILED: expected ${event.expected}, found ${event.found}`,
+          );
+    case "smoke-done":
+      return foldSmoke(view, event);
     case "paused":
       return note({ ...view, paused: true }, event.at, "info", "Paused");
     case "continued":
@@ -213,6 +231,14 @@ function foldCheck(view: RunView, { name, ok }: Extract<RunEvent, { event: "chec
     ? view.checks.map((check) => (check.name === name ? { name, ok } : check))
     : [...view.checks, { name, ok }];
   return { ...view, checks };
+}
+
+function foldSmoke(view: RunView, event: Extract<RunEvent, { event: "smoke-done" }>): RunView {
+  const next = event.on === "new" ? { ...view, smoke: event } : view;
+  const { failed, total } = event;
+  if (failed.length === 0) return note(next, event.at, "info", `All ${total} smoke checks passed`);
+  const back = event.next === null ? "" : ` Back: ${event.next}`;
+  return note(next, event.at, "error", `${failed.length} of ${total} smoke checks FAILED.${back}`);
 }
 
 function foldWindow(view: RunView, event: Extract<RunEvent, { event: "window" }>): RunView {

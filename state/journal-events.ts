@@ -22,6 +22,8 @@ function of<K extends Kind, S extends z.ZodRawShape>(kind: K, shape: S) {
   return z.looseObject({ at: text, migration: text, event: z.literal(kind), ...shape });
 }
 
+const side = z.enum(["old", "new"]);
+const size = z.object({ heap: number, toast: number, indexes: number });
 const blocker = z.object({ pid: number, ageSeconds: number, query: text, application: text });
 
 /** One schema per kind; the published one (src/schema/events.ts) is made from them. */
@@ -112,6 +114,41 @@ export const EVENTS = {
     keysBehind: number,
     liveBytes: number.exactOptional(),
     retiredBytes: number.exactOptional(),
+  }),
+  process: of("process", {
+    intent: text,
+    partway: text,
+    node: text,
+    postgres: text,
+    settings: z.record(text, z.union([text, number, flag, z.null()])),
+  }),
+  sizes: of("sizes", {
+    source: size.nullable(),
+    partitioned: size.nullable(),
+    leaves: z.array(z.object({ leaf: text, bytes: number, indexBytes: number })),
+  }),
+  query: of("query", {
+    when: z.enum(["before", "after"]),
+    name: text,
+    sql: text,
+    runs: z.array(number),
+    plan: text.nullable(),
+    leavesScanned: maybe,
+    error: text.nullable(),
+  }),
+  smoke: of("smoke", {
+    check: text,
+    on: side,
+    passed: flag,
+    expected: text,
+    found: text,
+    ms: number,
+  }),
+  "smoke-done": of("smoke-done", {
+    on: side,
+    total: number,
+    failed: z.array(text),
+    next: text.nullable(),
   }),
   paused: of("paused", {}),
   continued: of("continued", {}),

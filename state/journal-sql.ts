@@ -21,6 +21,7 @@ export const SQL = {
     VALUES (@id, @generation, @batch, @rows, @ms, @at)
     ON CONFLICT DO UPDATE SET rows = excluded.rows, ms = excluded.ms, at = excluded.at`,
   batches: /*sql*/ `SELECT * FROM batch WHERE migration = @id AND generation = @generation ORDER BY batch`,
+  allBatches: /*sql*/ `SELECT * FROM batch WHERE migration = @id ORDER BY at, generation, batch`,
   addIndexBuild: /*sql*/ `
     INSERT INTO index_build (migration, leaf, index_name, ms, at) VALUES (@id, @leaf, @index, @ms, @at)
     ON CONFLICT DO UPDATE SET ms = excluded.ms, at = excluded.at`,
@@ -35,6 +36,7 @@ export const SQL = {
   cutovers: /*sql*/ `SELECT * FROM cutover WHERE migration = @id ORDER BY id`,
   addMeasurement: /*sql*/ `INSERT INTO measurement (migration, name, value, at) VALUES (@id, @name, @value, @at)`,
   measurements: /*sql*/ `SELECT * FROM measurement WHERE migration = @id AND name = @name ORDER BY id`,
+  allMeasurements: /*sql*/ `SELECT * FROM measurement WHERE migration = @id ORDER BY id`,
   dropEventsOfKind: /*sql*/ `DELETE FROM event WHERE migration = @migration AND kind = @kind`,
   addEvent: /*sql*/ `INSERT INTO event (migration, kind, body) VALUES (@migration, @kind, @body)`,
   events: /*sql*/ `SELECT id, kind, body FROM event WHERE migration = @id AND id > @since ORDER BY id`,

@@ -195,6 +195,11 @@ export class Journal {
     return this.#all(rows.BatchRow, "batches", { id, generation });
   }
 
+  /** Every generation's: a copy that started again has several. */
+  allBatches(id: string): rows.BatchRecord[] {
+    return this.#all(rows.BatchRow, "allBatches", { id });
+  }
+
   /** Records a built index; a rebuilt one replaces its row. */
   indexBuilt(id: string, row: rows.IndexBuildRecord): void {
     const { leaf, index, ms, at } = row;
@@ -233,6 +238,10 @@ export class Journal {
 
   measurements(id: string, name: string): rows.MeasurementRecord[] {
     return this.#all(rows.MeasurementRow, "measurements", { id, name });
+  }
+
+  allMeasurements(id: string): rows.MeasurementRecord[] {
+    return this.#all(rows.MeasurementRow, "allMeasurements", { id });
   }
 
   /** Keeps an event. Of the noisy kinds only the newest is kept, so that the file stays small over a long run. */

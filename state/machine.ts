@@ -116,6 +116,7 @@ export function partwayMachine(effects: Effects) {
       /** A hook said no, and the process stays: ready, until somebody asks for the cutover again. */
       staysAfterVeto: ({ context, event }) =>
         event.type === "FAULT" && event.kind === "vetoed" && context.hold,
+      goesBack: ({ event }) => event.type === "FAULT" && event.kind === "smoke-failed",
       holds: ({ context }) => context.hold,
       beforeCutover: ({ context }) => BEFORE_CUTOVER.includes(context.from),
       inWindow: ({ context }) => context.from === "retain",
@@ -217,6 +218,8 @@ export function partwayMachine(effects: Effects) {
             { target: "halted", actions: halt("cutover", "retained", "retain") },
           ],
           FAULT: [
+            // The names are swapped, and a check of the new table failed that was to lead back.
+            { guard: "goesBack", target: "rollback" },
             { guard: "isCopyRestart", target: "shadow" },
             { guard: "staysAfterVeto", target: "ready" },
             {

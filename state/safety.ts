@@ -63,8 +63,10 @@ function afterCutover(view: RunView): string {
   const drop = statusOf(view, "drop");
   if (drop === "done") return `${ON_NEW} the old one is gone.`;
   if (drop === "running") return `${ON_NEW} the old one is being dropped.`;
-  if (view.window === null) return `${ON_NEW} the old one is kept.`;
-  return `${ON_NEW} ${rollbackVerdict(view.window)}.`;
+  const failed = view.smoke === null ? 0 : view.smoke.failed.length;
+  const smoke = failed === 0 ? "" : ` ${failed} OF ${view.smoke?.total ?? 0} SMOKE CHECKS FAILED.`;
+  if (view.window === null) return `${ON_NEW} the old one is kept.${smoke}`;
+  return `${ON_NEW} ${rollbackVerdict(view.window)}.${smoke}`;
 }
 
 function undoSentence(name: string, status: PhaseStatus): string {

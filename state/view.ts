@@ -38,6 +38,8 @@ export interface RunView {
   checks: { name: string; ok: boolean | null }[];
   /** How long the change log has been, oldest first: at most 120 marks, two seconds apart or more. */
   trend: { at: string; keys: number }[];
+  /** The newest round of smoke checks on the new table. */
+  smoke: Extract<RunEvent, { event: "smoke-done" }> | null;
   ready: string | null;
   stopped: Extract<RunEvent, { event: "stopped" }> | null;
   finished: Extract<RunEvent, { event: "finished" }> | null;
@@ -82,6 +84,7 @@ export function emptyView(facts: {
     sample: null,
     checks: [],
     trend: [],
+    smoke: null,
     ready: null,
     stopped: null,
     finished: null,

@@ -76,6 +76,15 @@ export function lineFor(event: RunEvent, view: RunView): string | null {
         `window: ${countdown(event.secondsLeft)} left, until ${moment(event.deadline)}; ` +
         `${event.safe ? "rollback is safe" : `ROLLBACK IS NOT SAFE: ${event.verdict}`}, ${plural(event.keysBehind, "key")} behind`
       );
+    case "process":
+    case "sizes":
+      return null;
+    case "query":
+      return queryLine(event);
+    case "smoke":
+      return `${event.passed ? "" : "error: "}smoke check ${event.check} ${event.passed ? "passed" : "FAILED"} in ${millis(event.ms)}: expected ${event.expected}, found ${event.found}`;
+    case "smoke-done":
+      return smokeLine(event);
     case "paused":
       return "paused";
     case "continued":
@@ -159,4 +168,16 @@ function lockLine(event: Extract<RunEvent, { event: "lock-try" }>): string {
 function blockerText(blocker: Blocker): string {
   const application = blocker.application === "" ? "" : ` ${blocker.application}`;
   return `pid ${blocker.pid}${application}, open ${countdown(blocker.ageSeconds)}: ${blocker.query}`;
+}
+
+function queryLine(event: Extract<RunEvent, { event: "query" }>): string {
+  if (event.error !== null) return `warning: query ${event.name} ${event.when} cutover: ${event.error}`;
+  const leaves = event.leavesScanned === null ? "" : `, ${plural(event.leavesScanned, "partition")} read`;
+  return `query ${event.name} ${event.when} cutover: ${millis(event.runs.at(-1) ?? 0)}${leaves}`;
+}
+
+function smokeLine({ failed, total, next }: Extract<RunEvent, { event: "smoke-done" }>): string {
+  if (failed.length === 0) return `smoke: ${plural(total, "check")} passed`;
+  const back = next === null ? "" : ` TO GO BACK: ${next}`;
+  return `error: SMOKE: ${failed.length} of ${plural(total, "check")} FAILED (${failed.join(", ")}).${back}`;
 }

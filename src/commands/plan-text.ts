@@ -28,6 +28,10 @@ export function planText(
       "Refused: mend these first",
       plan.refusals.map((r) => [`${r.what} (${r.code})`, `why: ${r.why}`, `remedy: ${r.remedy}`]),
     ),
+    list(
+      "Warnings: look at these before the run begins",
+      (plan.warnings ?? []).map((w) => [`${w.what} (${w.code})`, w.advice]),
+    ),
     forecast(plan),
   ];
   const sections = [...prose.map((text) => wrapped(text, width)), statements(sql)];
@@ -41,10 +45,11 @@ export function planSummary(plan: Plan, width?: number): string {
     `  - refused: ${r.what} (${r.code})`,
     `    remedy: ${r.remedy}`,
   ]);
+  const warned = (plan.warnings ?? []).map((w) => `  - warning: ${w.what} (${w.code})`);
   const { low, high } = plan.forecast.seconds;
   const { extraDiskBytes: disk, walBytes: wal } = plan.forecast;
   const [, ...facts] = table(plan).split("\n");
-  const lines = [...facts, leafCount, `  ${costs({ low, high }, disk, wal)}`, ...refused];
+  const lines = [...facts, leafCount, `  ${costs({ low, high }, disk, wal)}`, ...refused, ...warned];
   return wrapped(lines.join("\n"), width);
 }
 

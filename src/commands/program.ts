@@ -10,9 +10,11 @@ import { inspectCommands } from "./inspect.js";
 import { planCommand } from "./plan.js";
 import { proceedCommands } from "./proceed.js";
 import { recoverCommand } from "./recover.js";
+import { reportCommand } from "./report.js";
 import { restoreCommand } from "./restore.js";
 import { runCommand } from "./run.js";
 import { schemaCommand } from "./schema.js";
+import { smokeCommand } from "./smoke.js";
 
 /** The command line, not yet parsed. Usage errors are thrown as CommanderError; `act` runs the commands' work. */
 export function buildProgram(act: Act): Command {
@@ -24,7 +26,8 @@ export function buildProgram(act: Act): Command {
       "after",
       `
 Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation found a difference;
-5 stopped by the operator, resumable; 6 the lock could not be had, resumable; 7 the source's definition changed.`,
+5 stopped by the operator, resumable; 6 the lock could not be had, resumable; 7 the source's definition changed;
+8 a smoke check failed after cutover.`,
     )
     .exitOverride();
   adviseCommand(program, act);
@@ -34,6 +37,8 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   proceedCommands(program, act);
   extendCommand(program, act);
   inspectCommands(program, act);
+  reportCommand(program, act);
+  smokeCommand(program, act);
   recoverCommand(program, act);
   restoreCommand(program, act);
   schemaCommand(program, act);

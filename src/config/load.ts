@@ -31,13 +31,14 @@ export async function loadConfig(options: { cwd: string; file?: string }): Promi
   return { config: parsed.data, file: loaded.file };
 }
 
-/** What the file says about one table (named as typed), its own entry over the settings for all. */
+/** What the file says about one table (named as typed), its own entry over the settings for all; smoke checks add up. */
 export function configFor(config: Config, table: string): TablePolicy {
   const { tables, parallel, $schema, ...common } = config;
   const found = Object.entries(tables).find(([name]) => sameTable(name, table))?.[1] ?? {};
   // When its turn comes is not how it is migrated.
   const { priority, after, together, ...entry } = found;
-  return { ...common, ...entry, on: mergeOn(common.on, entry.on) };
+  const smoke = [...(common.smoke ?? []), ...(entry.smoke ?? [])];
+  return { ...common, ...entry, on: mergeOn(common.on, entry.on), ...(smoke.length === 0 ? {} : { smoke }) };
 }
 
 async function read(

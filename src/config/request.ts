@@ -1,9 +1,11 @@
 /** From options as typed to a MigrationRequest and run settings: every mistake is named before a server is asked. */
+import type { SmokeCheck } from "../checks/types.js";
 import { badInput } from "../errors.js";
 import { mergeOn, parseHook } from "../hooks/names.js";
 import type { Settings } from "../phases/phase.js";
 import type { Interval, MigrationRequest, Scheme } from "../plan/types.js";
 import { parseDuration, parseMilliseconds } from "./duration.js";
+import type { QueryConfig, SmokeConfig } from "./schema.js";
 import { parseTableName } from "./table-name.js";
 import { checkTemplate, defaultTemplate } from "./template.js";
 
@@ -35,6 +37,9 @@ export interface RawSettings {
   /** Hooks, each `event=command`. */
   on?: readonly string[] | undefined;
   hookTimeout?: string | undefined;
+  smoke?: SmokeConfig[] | undefined;
+  smokeFailure?: "report" | "rollback" | undefined;
+  queries?: QueryConfig[] | undefined;
   /** Only ever true because the operator typed the table's name. */
   forceDrop?: boolean | undefined;
 }
@@ -103,7 +108,25 @@ export function parseSettings(raw: RawSettings): Settings {
     forceDrop: raw.forceDrop ?? false,
     hooks: (raw.on ?? []).map(parseHook),
     hookTimeoutMs: parseMilliseconds(raw.hookTimeout ?? "1m", "--hook-timeout"),
+    smoke: parseSmoke(raw.smoke ?? []),
+    smokeFailure: raw.smokeFailure ?? "report",
+    queries: (raw.queries ?? []).map((query, at) =>
+      typeof query === "string" ? { name: `query ${at + 1}`, sql: query } : query,
+    ),
   };
+}
+
+/** Errors: bad-input for a name given twice: a result could not be told from the other's. */
+function parseSmoke(checks: readonly SmokeConfig[]): SmokeCheck[] {
+  const twice = checks.find(({ name }, at) => checks.findIndex((other) => other.name === name) !== at);
+  if (twice !== undefined)
+    throw badInput(`smoke: two checks are called "${twice.name}"`, "Give each check a name of its own.");
+  return checks.map(({ name, sql, expect, timeout }) => ({
+    name,
+    sql,
+    expect,
+    timeoutMs: parseMilliseconds(timeout ?? "30s", `smoke check "${name}", timeout`),
+  }));
 }
 
 function parseScheme(options: RawOptions): Scheme {

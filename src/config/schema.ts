@@ -49,6 +49,32 @@ const settingsShape = {
   hookTimeout: z.string().optional(),
 };
 
+/** What a smoke check must find. `equals` is compared as text; null is SQL's NULL. */
+const expectation = z.union([
+  z.literal("no error"),
+  z.strictObject({ rows: z.int().nonnegative() }),
+  z.strictObject({ atLeast: z.int().nonnegative() }),
+  z.strictObject({ equals: z.union([z.string(), z.number(), z.boolean(), z.null()]) }),
+]);
+
+const smokeCheck = z.strictObject({
+  name: z.string().min(1),
+  sql: z.string().min(1),
+  expect: expectation.default("no error"),
+  timeout: z.string().optional(),
+});
+
+const smokeShape = {
+  /** For every table; a table's own come on top. */
+  smoke: z.array(smokeCheck).optional(),
+  smokeFailure: z.enum(["report", "rollback"]).optional(),
+};
+
+const query = z.union([
+  z.string().min(1),
+  z.strictObject({ name: z.string().min(1), sql: z.string().min(1) }),
+]);
+
 /** When a table's turn comes in `partway run --all` (src/many/order.ts). */
 const orderShape = {
   /** A larger number goes first; critical is 4, high 3, medium 2, low 1. */
@@ -57,13 +83,21 @@ const orderShape = {
   together: z.union([z.boolean(), z.string().min(1)]).optional(),
 };
 
-export const tableConfigSchema = z.strictObject({ ...requestShape, ...settingsShape, ...orderShape });
+export const tableConfigSchema = z.strictObject({
+  ...requestShape,
+  ...settingsShape,
+  ...smokeShape,
+  /** Measured before and after cutover. */
+  queries: z.array(query).optional(),
+  ...orderShape,
+});
 
 /** `partway.config.*`: settings for every table, and per table under `tables`, which win. */
 export const configSchema = z.strictObject({
   /** Where an editor finds the schema of this file (`partway schema config`). */
   $schema: z.string().optional(),
   ...settingsShape,
+  ...smokeShape,
   keep: z.string().optional(),
   /** How many tables `partway run --all` migrates at once, at most. */
   parallel: z.int().min(1).max(64).optional(),
@@ -73,6 +107,8 @@ export const configSchema = z.strictObject({
 export type TableConfig = z.output<typeof tableConfigSchema>;
 /** How a table is migrated, without when. */
 export type TablePolicy = Omit<TableConfig, keyof typeof orderShape>;
+export type SmokeConfig = z.output<typeof smokeCheck>;
+export type QueryConfig = z.output<typeof query>;
 export type Config = z.output<typeof configSchema>;
 /** For `satisfies PartwayConfig` in a TypeScript configuration file. */
 export type PartwayConfig = z.input<typeof configSchema>;

@@ -84,6 +84,12 @@ export class Connections {
     return (await readStored(this.#holder, this.#migration))?.phase ?? null;
   }
 
+  /** As the server names it: `18.1 (Debian 18.1-1)`. */
+  async serverVersion(): Promise<string> {
+    const { rows } = await this.#must(this.#holder).query("SHOW server_version");
+    return rows[0]?.["server_version"] ?? "";
+  }
+
   /**
    * Whether the migration's last COMMIT, which ends `state`, was made: no row is left whose lease could be taken, and
    * the catalog is as that end leaves it.

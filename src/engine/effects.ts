@@ -1,5 +1,6 @@
 /** Which phase each working state of the machine runs. The one place where the phases meet. */
 import type { Working } from "../../state/machine.js";
+import { afterCutover, beforeCutover, noteWal } from "../checks/around-cutover.js";
 import { badInput } from "../errors.js";
 import { backup } from "../phases/backup.js";
 import { copy } from "../phases/copy.js";
@@ -98,9 +99,16 @@ async function effect(state: Working, context: PhaseContext, options: EffectOpti
       return rollback.run(context);
     case "retain":
       return options.hold ? retain.run(context) : tendOnce(context);
+    case "copy":
+      await noteWal(context);
+      return copy.run(context);
+    case "validate":
+      await validate.run(context);
+      return beforeCutover(context);
     case "cutover":
       await cutover.run(context);
-      return beginWindow(context);
+      await beginWindow(context);
+      return afterCutover(context);
     default: {
       const phase = PHASE_ORDER.find((p) => p.name === state);
       if (phase === undefined) throw new Error(`no phase is called ${state}`);

@@ -18,6 +18,7 @@ import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
 import { phaseForecast } from "../plan/forecast.js";
 import type { Plan } from "../plan/types.js";
 import { sidesOf } from "../sync/pairs.js";
+import { version } from "../version.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
 import { Endurance } from "./endure.js";
@@ -26,6 +27,8 @@ import { cannot, closing, eventOf, goneMeanwhile, type Intent } from "./intent.j
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
 import { Sampler } from "./sampler.js";
+import { Samples } from "./samples.js";
+import { smokeFailed, smokeFailure } from "./smoke-failure.js";
 
 export interface EngineOptions {
   plan: Plan;
@@ -74,6 +77,9 @@ export class Engine {
   readonly #idle: MachineContext;
   readonly #actor: Actor<PartwayMachine>;
   #lastState = "halted";
+  readonly #samples = new Samples();
+  /** The exit code of a run that rests: not 0 when a smoke check failed in it. */
+  #restCode: number = EXIT.done;
   #fault: PartwayError | null = null;
   #isBroken = false;
   /** The journal is no longer this process's to write. */
@@ -184,6 +190,7 @@ export class Engine {
       const to = reconcile(this.#lastFrom(), await this.#connections.storedPhase(), intent);
       if (to === "ended" || to === "unknown") throw goneMeanwhile(plan);
       event = this.#eventOf(to);
+      await this.#introduce();
       journal.expireCommands(plan.id, "the process it was meant for has ended", new Date().toISOString());
       this.#actor.start();
       this.#actor.send({ type: "RECONCILE", to });
@@ -196,6 +203,24 @@ export class Engine {
     this.#guarded(() => this.#emit({ event: "forecast", phases: phaseForecast(plan.forecast) }));
     this.#sampler.start();
     this.#actor.send(event);
+  }
+
+  /** Who goes on from here, for the report. */
+  async #introduce(): Promise<void> {
+    const { intent, settings } = this.#o;
+    const { smoke, queries, hooks, ...plain } = settings;
+    this.#emit({
+      event: "process",
+      intent,
+      partway: version(),
+      node: process.versions.node,
+      // Only to be told: a connection that is lost here is the first phase's matter.
+      postgres: await this.#connections.serverVersion().catch((error: unknown) => {
+        this.#o.log.warn({ error: messageOf(error) }, "the server's version");
+        return "unknown";
+      }),
+      settings: { ...plain, smoke: smoke.length, queries: queries.length, hooks: hooks.length },
+    });
   }
 
   #claim(force: boolean): void {
@@ -236,7 +261,11 @@ export class Engine {
 
   #emit(body: RunEventBody): void {
     const event = this.#made(body);
-    this.#o.journal.event(event);
+    const { journal, plan } = this.#o;
+    journal.event(event);
+    const sample = this.#samples.of(body, performance.now());
+    if (sample !== null) journal.measurement(plan.id, { ...sample, at: event.at });
+    if (body.event === "smoke-done") this.#restCode = body.failed.length > 0 ? EXIT.smokeFailed : EXIT.done;
     this.#hooks.hear(this.#store.current(), event);
     this.#tell(event);
   }
@@ -314,6 +343,9 @@ export class Engine {
     } finally {
       this.#hooks.release();
     }
+    const failure = smokeFailure(this.#store.current().smoke);
+    if (state === "cutover" && failure !== null && this.#o.settings.smokeFailure === "rollback")
+      throw smokeFailed(this.#o.plan, failure);
   }
 
   /** Not once the names are swapped, when a resume only has the last steps to do. */
@@ -371,7 +403,7 @@ export class Engine {
         });
         await this.#end("stopped", EXIT.stopped, error);
       } else if (kind === "until" || kind === "retained") {
-        await this.#end(this.#restOutcome(context), EXIT.done, null);
+        await this.#end(this.#restOutcome(context), this.#restCode, null);
       } else {
         const error = this.#fault ?? this.#explain(new Error(`stopped by ${kind}`));
         const outcome = kind === "vetoed" ? this.#restOutcome(context) : "failed";
@@ -431,7 +463,7 @@ export class Engine {
 
   async #ended(outcome: Outcome): Promise<void> {
     await this.#effect.catch(() => undefined);
-    await this.#end(outcome, EXIT.done, null);
+    await this.#end(outcome, outcome === "rolled-back" ? this.#restCode : EXIT.done, null);
   }
 
   async #end(outcome: Outcome, exitCode: number, error: PartwayError | null): Promise<void> {
@@ -442,7 +474,7 @@ export class Engine {
     if (error !== null) this.#o.log.error({ stack: error.stack, cause: messageOf(error.cause) }, "stopped");
     const last = this.#made(
       error === null
-        ? { event: "finished", outcome, message: closing(plan, outcome, this.#lastFrom()) }
+        ? { event: "finished", outcome, message: this.#closing(outcome) }
         : stoppedBy(error, exitCode),
     );
     journal.event(last);
@@ -460,6 +492,10 @@ export class Engine {
     this.#isReleased = true;
     await this.#tellLast(last);
     this.#finish({ migration: plan.id, outcome, exitCode, error });
+  }
+
+  #closing(outcome: Outcome): string {
+    return closing(this.#o.plan, outcome, this.#lastFrom(), smokeFailure(this.#store.current().smoke));
   }
 
   #lastFrom(): Working {

@@ -53,19 +53,23 @@ function instead({ id }: Plan, intent: Intent, from: Working): string {
   return `partway resume ${id}`;
 }
 
-/** The closing sentence of a run. `from`: where it goes on. */
-export function closing(plan: Plan, outcome: Outcome, from: Working): string {
+/** The closing sentence of a run. `from`: where it goes on. `smoke`: what failed of the smoke checks, if anything. */
+export function closing(plan: Plan, outcome: Outcome, from: Working, smoke: string | null = null): string {
   const { schema, source, retired, failed } = plan.names;
   switch (outcome) {
     case "done":
       return `${schema}.${source} is partitioned; the retired table and everything Partway made are gone.`;
     case "rolled-back":
+      if (smoke !== null)
+        return `${smoke}: ROLLED BACK. ${schema}.${source} is the old table again, with every write made since; the new one is kept as ${failed}. What was found: partway report ${plan.id}`;
       return `${schema}.${source} is the old table again, with every write made since; the new one is kept as ${failed}.`;
     case "aborted":
       return `${schema}.${source} is as it was; everything Partway made is gone.`;
     case "ready-for-cutover":
       return `Ready for cutover; changes are still captured. Next: partway cutover ${plan.id}`;
     case "retained":
+      if (smoke !== null)
+        return `CUT OVER, BUT ${smoke}. The application is on the new ${schema}.${source}; ${retired} is kept. TO GO BACK: partway rollback ${plan.id}   To check again: partway smoke ${plan.id}`;
       return `${schema}.${source} is partitioned; ${retired} is kept. To keep it current and count down: partway resume ${plan.id}; back: partway rollback ${plan.id}; after the window: partway finalize ${plan.id}`;
     case "stopped":
     case "failed":

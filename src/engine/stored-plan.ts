@@ -3,6 +3,7 @@ import { z } from "zod";
 import { PHASES, type PhaseName } from "../../state/events.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import { WORKING, type Working } from "../../state/machine.js";
+import { QueryShape, SmokeCheckShape } from "../checks/types.js";
 import { mergePolicy, parseSettings, type RawSettings } from "../config/request.js";
 import { badInput, PartwayError } from "../errors.js";
 import type { Settings } from "../phases/phase.js";
@@ -25,6 +26,9 @@ const SettingsShape = z.object({
   forceDrop: z.boolean().default(false),
   hooks: z.array(z.object({ event: z.string(), command: z.string() })).default([]),
   hookTimeoutMs: z.number().default(60_000),
+  smoke: z.array(SmokeCheckShape).default([]),
+  smokeFailure: z.enum(["report", "rollback"]).default("report"),
+  queries: z.array(QueryShape).default([]),
 });
 
 const SnapshotShape = z.object({
@@ -72,6 +76,9 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     repair: false,
     on: s.hooks.map(({ event, command }) => `${event}=${command}`),
     hookTimeout: `${s.hookTimeoutMs}ms`,
+    smoke: s.smoke.map(({ timeoutMs, ...check }) => ({ ...check, timeout: `${timeoutMs}ms` })),
+    smokeFailure: s.smokeFailure,
+    queries: s.queries,
   };
   return parseSettings(mergePolicy(before, given));
 }

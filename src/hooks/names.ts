@@ -19,6 +19,7 @@ const FULL_NAMES: readonly string[] = [
   ...["copy-restarted", "validation:equal", "validation:different", "repaired", "leaf-created", "ready"],
   ...[BEFORE_CUTOVER, "cutover:forward", "cutover:reverse"],
   ...["window:opened", "window:safe", "window:unsafe", "paused", "continued"],
+  ...["smoke:passed", "smoke:failed"],
   ...FAULT_KINDS.map((kind) => `stopped:${kind}`),
   ...["done", "rolled-back", "aborted", "ready-for-cutover", "retained", "stopped"].map(
     (outcome) => `finished:${outcome}`,
@@ -70,7 +71,13 @@ export function hookNames(before: RunView, event: RunEvent): string[] {
     case "comparing":
     case "sample":
     case "check":
+    case "process":
+    case "sizes":
+    case "query":
+    case "smoke":
       return [];
+    case "smoke-done":
+      return [event.failed.length === 0 ? "smoke:passed" : "smoke:failed"];
   }
 }
 

@@ -191,6 +191,12 @@ class All {
     switch (outcome) {
       case "retained":
       case "done":
+        if (exitCode === EXIT.smokeFailed) {
+          const what = "cut over, but smoke checks FAILED";
+          const next = `back: partway rollback ${migration}; to check again: partway smoke ${migration}`;
+          this.#end(entry, { state: "migrated", migration, what, next, exitCode });
+          return "failed";
+        }
         this.#end(entry, migrated(migration, outcome === "retained", "the application is on the new table"));
         return "passed";
       case "ready-for-cutover":

@@ -324,7 +324,8 @@ export class CommitUnknown extends ConnectionLost {
 /** Shutdown, crash and the timeouts by which the server ends a session that has gone silent. */
 const ENDS_SESSION: ReadonlySet<string> = new Set(["57P01", "57P02", "57P03", "57P05", "25P03", "25P04"]);
 
-function isConnectionError(error: unknown): boolean {
+/** Does this error of the server or the driver mean that the session has ended? */
+export function isConnectionError(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== null) return state.startsWith("08") || ENDS_SESSION.has(state);
   return /connection (terminated|ended|error)|not queryable|ECONNRESET|EPIPE|ETIMEDOUT|read E/i.test(

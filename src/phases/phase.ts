@@ -1,5 +1,6 @@
 /** The contract of a phase: four faces, checked by the compiler with `satisfies Phase`. */
 import type { PhaseName, RunEventBody, UndoName } from "../../state/events.js";
+import type { Query, SmokeCheck } from "../checks/types.js";
 import type { Hook } from "../hooks/names.js";
 import type { Lease } from "../pg/lease.js";
 import type { Session } from "../pg/session.js";
@@ -27,6 +28,12 @@ export interface Settings {
   /** Commands that are run on events, and the longest time one may take, ms. */
   hooks: readonly Hook[];
   hookTimeoutMs: number;
+  /** Run after cutover, in this order. */
+  smoke: SmokeCheck[];
+  /** What a failed one leads to. */
+  smokeFailure: "report" | "rollback";
+  /** Measured before and after cutover. */
+  queries: Query[];
 }
 
 /** What a phase may write down; implemented by the journal. Only what a person will want to read afterwards. */

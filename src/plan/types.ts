@@ -119,6 +119,13 @@ export interface Consequence {
   advice: string;
 }
 
+/** Something that should be looked at before the run begins; it does not hinder it. */
+export interface Warning {
+  code: string;
+  what: string;
+  advice: string;
+}
+
 export interface Forecast {
   seconds: { low: number; high: number };
   extraDiskBytes: number;
@@ -155,6 +162,8 @@ export interface Plan {
   shadowDdl: Statement[];
   refusals: Refusal[];
   consequences: Consequence[];
+  /** Left out: none, or planned by an older Partway. */
+  warnings?: Warning[];
   forecast: Forecast;
   fingerprint: Fingerprint;
 }

@@ -21,6 +21,12 @@ const ABOUT: Record<Kind, string> = {
   sample:
     "What the server says of itself, about once a second. logged: changes waiting in the log by its statistics; null: no log, or not known.",
   check: "A condition of the cutover, looked at before the locks are asked for; ok null: not looked at yet.",
+  process: "A process begins or goes on: what it was asked for, versions, settings (lists as their number).",
+  sizes: "How large the tables are, in bytes; null: not there, or nobody may look.",
+  query:
+    "A configured query was measured. runs: execution time of each, ms; empty: it failed. plan: as EXPLAIN prints it.",
+  smoke: "A smoke check passed or failed.",
+  "smoke-done": "A round of smoke checks is over. failed: names. next: the command that goes back.",
   backlog: "Changed keys that the other side has yet to follow. forward: before cutover; reverse: after it.",
   validation: "Both sides were compared. excluded: keys in the change log, left out on both sides.",
   difference: "A row that differs, by leaf and key.",

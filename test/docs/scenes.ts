@@ -75,6 +75,12 @@ const SCENES: Record<string, Setter> = {
   copying: (place) => migrate(place, { until: "copy" }),
   ready: (place) => migrate(place, { until: "validate" }),
   retained: (place) => migrate(place, { backup: false }),
+  smoke: async (place) => {
+    const smoke = [{ name: "answers", sql: "SELECT 1 FROM {table} LIMIT 1", expect: { rows: 1 } }];
+    const config = join(place.dir, "partway.config.json");
+    writeFileSync(config, JSON.stringify({ tables: { orders: { smoke } } }));
+    await migrate(place, { backup: false, config });
+  },
   "window-over": (place) => migrate(place, { backup: false, keep: "0s" }),
   mismatched: async (place) => {
     await migrate(place, { until: "index", backup: false });

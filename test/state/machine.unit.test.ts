@@ -123,6 +123,14 @@ test.each(["shadow", "copy", "index", "validate", "ready", "cutover"] as const)(
   },
 );
 
+test.each(WORKING)(
+  "a failed smoke check during %s would not lead back, or lead back where it must not",
+  (state) => {
+    const to = state === "cutover" ? "rollback" : "halted";
+    expect(after(state, { type: "FAULT", kind: "smoke-failed" }).state).toBe(to);
+  },
+);
+
 test.each(WORKING)("a run stopped during %s would go on somewhere else", (state) => {
   const { context } = after(state, EVENTS.STOP, { from: "backup", paused: true });
   expect(context).toMatchObject({ from: state, halt: { at: state, kind: "stopped" }, paused: false });

@@ -33,6 +33,9 @@ const SETTINGS: Settings = {
   repair: false,
   hooks: [],
   hookTimeoutMs: 60_000,
+  smoke: [],
+  smokeFailure: "report",
+  queries: [],
 };
 
 /** The clock of every plan here, unless a test says otherwise: the number of leaves must not depend on the day. */

@@ -47,8 +47,14 @@ export function Outcome({ view, columns }: { view: RunView; columns: number }) {
   );
 }
 
-function endingOf({ stopped, finished }: RunView): Ending | null {
-  if (finished !== null) return ENDINGS[finished.outcome];
+/** After a cutover whose smoke checks failed. */
+const SMOKE_FAILED: Ending = { glyph: "failed", word: "SMOKE CHECKS FAILED", tone: "bad" };
+
+function endingOf({ stopped, finished, smoke }: RunView): Ending | null {
+  if (finished !== null) {
+    const rests = finished.outcome === "retained" || finished.outcome === "rolled-back";
+    return rests && smoke !== null && smoke.failed.length > 0 ? SMOKE_FAILED : ENDINGS[finished.outcome];
+  }
   if (stopped === null) return null;
   return ENDINGS[stopped.kind === "stopped" ? "stopped" : "failed"];
 }
