@@ -21,6 +21,7 @@ export type FaultKind =
   | "refused"
   | "difference"
   | "stopped"
+  | "detached"
   | "lock-busy"
   | "drift"
   | "fenced"
@@ -34,6 +35,7 @@ const EXIT_OF: Record<FaultKind, ExitCode> = {
   refused: EXIT.refused,
   difference: EXIT.difference,
   stopped: EXIT.stopped,
+  detached: EXIT.done,
   "lock-busy": EXIT.lockBusy,
   drift: EXIT.drift,
   fenced: EXIT.unexpected,

@@ -1,7 +1,7 @@
 /** From options as typed to a MigrationRequest and run settings: every mistake is named before a server is asked. */
 import { badInput } from "../errors.js";
 import { mergeOn, parseHook } from "../hooks/names.js";
-import type { Settings } from "../phases/phase.js";
+import type { OnHangup, Settings } from "../phases/phase.js";
 import type { Interval, MigrationRequest, Scheme } from "../plan/types.js";
 import { parseDuration, parseMilliseconds } from "./duration.js";
 import { parseTableName } from "./table-name.js";
@@ -35,6 +35,8 @@ export interface RawSettings {
   /** Hooks, each `event=command`. */
   on?: readonly string[] | undefined;
   hookTimeout?: string | undefined;
+  /** stop or continue, when the terminal disappears. */
+  onHangup?: OnHangup | undefined;
   /** Only ever true because the operator typed the table's name. */
   forceDrop?: boolean | undefined;
 }
@@ -103,7 +105,13 @@ export function parseSettings(raw: RawSettings): Settings {
     forceDrop: raw.forceDrop ?? false,
     hooks: (raw.on ?? []).map(parseHook),
     hookTimeoutMs: parseMilliseconds(raw.hookTimeout ?? "1m", "--hook-timeout"),
+    onHangup: parseHangup(raw.onHangup ?? "stop"),
   };
+}
+
+function parseHangup(text: string): OnHangup {
+  if (text === "stop" || text === "continue") return text;
+  throw badInput(`--on-hangup: "${text}" is no choice`, "Choose stop or continue.");
 }
 
 function parseScheme(options: RawOptions): Scheme {

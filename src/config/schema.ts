@@ -47,6 +47,7 @@ const settingsShape = {
   /** Commands on events (src/hooks). */
   on: hooks.optional(),
   hookTimeout: z.string().optional(),
+  onHangup: z.enum(["stop", "continue"]).optional(),
 };
 
 /** When a table's turn comes in `partway run --all` (src/many/order.ts). */

@@ -33,6 +33,7 @@ const SETTINGS: Settings = {
   repair: false,
   hooks: [],
   hookTimeoutMs: 60_000,
+  onHangup: "stop",
 };
 
 /** The clock of every plan here, unless a test says otherwise: the number of leaves must not depend on the day. */
