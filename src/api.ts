@@ -31,7 +31,15 @@ import { forwardCommand } from "./engine/other-process.js";
 import { reconcile } from "./engine/reconcile.js";
 import { alreadyEnded, endedMeanwhile, type Running, restedMeanwhile } from "./engine/running.js";
 import { openState, pickMigration, type StateDir } from "./engine/state-dir.js";
-import { positionOf, readPlan, readSettings, untilOf } from "./engine/stored-plan.js";
+import {
+  type Controls,
+  controlsOf,
+  positionOf,
+  readPlan,
+  readSettings,
+  UNCONTROLLED,
+  untilOf,
+} from "./engine/stored-plan.js";
 import { PartwayError } from "./errors.js";
 import { poolerRefusal } from "./pg/pooler.js";
 import { resolveTarget } from "./pg/resolve.js";
@@ -67,6 +75,8 @@ export interface RunOptions extends PlanOptions, RawSettings, StateOptions {
   until?: PhaseName | undefined;
   /** Stay after cutover, keep the retired table current, drop it at the deadline. */
   hold?: boolean | undefined;
+  /** Rest at ready, current, until the cutover is allowed. */
+  postpone?: boolean | undefined;
   /** Sees the plan before anything is written; false ends the run with nothing touched. */
   confirm?: ((plan: Plan) => Promise<boolean>) | undefined;
   onEvent?: ((event: RunEvent) => void) | undefined;
@@ -166,6 +176,7 @@ export async function run(options: RunOptions): Promise<Running> {
     });
   }
   const state = openState(options.state, "make");
+  const controls = { ...UNCONTROLLED, postponed: options.postpone === true };
   if (merged.backup === undefined) settings.backupDir = state.backups;
   state.journal.create({
     id: made.id,
@@ -174,7 +185,7 @@ export async function run(options: RunOptions): Promise<Running> {
     plan: made,
     settings,
     // Killed before its first step, a resume must still know where to stop.
-    snapshot: { value: "backup", context: { from: "backup", until: options.until ?? null } },
+    snapshot: { value: "backup", context: { from: "backup", until: options.until ?? null, ...controls } },
     state: "backup",
     at: new Date().toISOString(),
   });
@@ -185,6 +196,7 @@ export async function run(options: RunOptions): Promise<Running> {
   return launch(state, target, made, settings, {
     hold: options.hold ?? false,
     until: options.until ?? null,
+    controls,
     takeover: false,
     from: "backup",
     intent: "resume",
@@ -195,6 +207,7 @@ export async function run(options: RunOptions): Promise<Running> {
 interface Launch {
   hold: boolean;
   until: PhaseName | null;
+  controls: Controls;
   takeover: boolean;
   from: Working;
   intent: Intent;
@@ -228,6 +241,8 @@ export interface ResumeOptions extends ConnectOptions, StateOptions, RawSettings
   hold?: boolean | undefined;
   /** Left out: as the migration was told before. null: go through. */
   until?: PhaseName | null | undefined;
+  /** Rest at ready, current, until the cutover is allowed; a postponement from before is kept. */
+  postpone?: boolean | undefined;
   takeover?: boolean | undefined;
   onEvent?: ((event: RunEvent) => void) | undefined;
   /** finalize before the deadline: the table's name, typed. */
@@ -257,7 +272,12 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   }).catch((error: unknown) => {
     throw error instanceof PartwayError ? error : explainFault(error, made.id);
   });
-  const from = reconcile(positionOf(record), stored?.phase ?? null, intent);
+  const kept = controlsOf(record);
+  const controls = {
+    ...kept,
+    postponed: intent !== "cutover" && (options.postpone === true || kept.postponed),
+  };
+  const from = reconcile(positionOf(record), stored?.phase ?? null, intent, controls.postponed);
   if (from === "unknown") throw unknownMigration(made, target);
   if (from === "ended" && !(await withSession(target, (s) => endedHere(s, made, positionOf(record)))))
     throw unknownMigration(made, target);
@@ -266,10 +286,11 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   const until = options.until === undefined ? told : options.until;
   const behind = options.until === undefined && until !== null && liesBehind(until, from);
   if (behind && intent === "resume" && record.outcome === null)
-    return restedMeanwhile(state, made, until, from);
+    return restedMeanwhile(state, made, { until, from, controls });
   return launch(state, target, made, settings, {
     hold: options.hold ?? false,
     until: behind ? null : until,
+    controls,
     takeover: options.takeover ?? false,
     from,
     intent,

@@ -2,13 +2,13 @@
 /** Composition root of the command line: parses it, and turns the end into an exit code. */
 import { CommanderError } from "commander";
 import { act } from "./commands/act.js";
+import { unlessGone } from "./commands/hangup.js";
 import { buildProgram } from "./commands/program.js";
 import { EXIT } from "./errors.js";
 
-// Whoever read the output has gone (`| head`): a migration goes on, and its journal and log have the rest.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-});
+// Whoever read the output has gone (`| head`), or the terminal: a migration goes on, or stops as it was told, and its
+// journal and log have the rest.
+for (const output of [process.stdout, process.stderr]) output.on("error", unlessGone);
 
 try {
   await buildProgram(act).parseAsync();

@@ -22,6 +22,7 @@ export type FaultKind =
   | "refused"
   | "difference"
   | "stopped"
+  | "detached"
   | "lock-busy"
   | "drift"
   | "fenced"
@@ -36,6 +37,7 @@ const EXIT_OF: Record<FaultKind, ExitCode> = {
   refused: EXIT.refused,
   difference: EXIT.difference,
   stopped: EXIT.stopped,
+  detached: EXIT.done,
   "lock-busy": EXIT.lockBusy,
   drift: EXIT.drift,
   fenced: EXIT.unexpected,

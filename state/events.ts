@@ -166,6 +166,10 @@ export type RunEventBody =
     }
   | { event: "paused" }
   | { event: "continued" }
+  /** The share of the time that Partway works, in percent; between its batches it rests for the others. */
+  | { event: "throttle"; percent: number }
+  /** on: the run rests at ready and does not begin the cutover by itself. */
+  | { event: "postponed"; on: boolean }
   | { event: "stopped"; kind: string; what: string; state: string; next: string; exitCode: number }
   | { event: "finished"; outcome: Outcome; message: string }
   | { event: "log"; level: "info" | "warn" | "error"; message: string };
@@ -223,4 +227,19 @@ export type Outcome =
 export type RunEvent = { at: string; migration: string } & RunEventBody;
 
 /** What an operator can ask of a running migration, from its own screen or from another terminal. */
-export type Command = "pause" | "continue" | "stop" | "cutover" | "rollback";
+export type Command =
+  | "pause"
+  | "continue"
+  | "stop"
+  | "cutover"
+  | "rollback"
+  | "postpone"
+  /** Takes a postponement back. */
+  | "allow"
+  | "slower"
+  | "faster"
+  /** Works so many percent of the time. */
+  | `throttle-${number}`;
+
+/** What can be asked at the run's own terminal only: to go on without it. */
+export type Wish = Command | "detach";

@@ -106,6 +106,20 @@ function step(view: RunView, event: RunEvent): RunView {
       return note({ ...view, paused: true }, event.at, "info", "Paused");
     case "continued":
       return note({ ...view, paused: false }, event.at, "info", "Continued");
+    case "throttle":
+      return note(
+        { ...view, throttle: event.percent },
+        event.at,
+        "info",
+        event.percent === 100 ? "At full speed" : `Throttled: works ${event.percent} % of the time`,
+      );
+    case "postponed":
+      return note(
+        { ...view, postponed: event.on },
+        event.at,
+        "info",
+        event.on ? "Cutover postponed" : "Cutover allowed",
+      );
     case "stopped":
       return { ...view, stopped: event, paused: false };
     case "finished":

@@ -152,6 +152,8 @@ export const EVENTS = {
   }),
   paused: of("paused", {}),
   continued: of("continued", {}),
+  throttle: of("throttle", { percent: number }),
+  postponed: of("postponed", { on: flag }),
   stopped: of("stopped", { kind: text, what: text, state: text, next: text, exitCode: number }),
   finished: of("finished", { outcome: OutcomeSchema, message: text }),
   log: of("log", { level: z.enum(["info", "warn", "error"]), message: text }),

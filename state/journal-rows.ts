@@ -38,12 +38,10 @@ export const OutcomeSchema = z.enum([
   "failed",
 ]) satisfies z.ZodType<Outcome>;
 
-export const CommandSchema = z.enum([
-  "pause",
-  "continue",
-  "stop",
-  "cutover",
-  "rollback",
+export const CommandSchema = z.union([
+  z.enum(["pause", "continue", "stop", "cutover", "rollback", "postpone", "allow", "slower", "faster"]),
+  // Within a template literal zod leaves bounds unchecked.
+  z.templateLiteral(["throttle-", z.int()]).refine((name) => /^throttle-(100|[1-9]\d?)$/.test(name)),
 ]) satisfies z.ZodType<Command>;
 
 const id = z.int();

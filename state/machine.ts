@@ -42,6 +42,10 @@ export interface MachineContext {
   hold: boolean;
   /** Stop after this phase; null: go through. */
   until: PhaseName | null;
+  /** Rest at ready instead of beginning the cutover, until it is allowed. */
+  postponed: boolean;
+  /** The share of the time that the effects may work, in percent, 1 to 100. */
+  throttle: number;
   /** Why it halted. */
   halt: Halt | null;
 }
@@ -63,6 +67,10 @@ export type MachineEvent =
   | { type: "RESUME" }
   /** What the database knows, on resume: go on from there. */
   | { type: "RECONCILE"; to: Working }
+  /** The cutover is not to begin by itself; ALLOW takes it back. */
+  | { type: "POSTPONE" }
+  | { type: "ALLOW" }
+  | { type: "THROTTLE"; percent: number }
   | { type: "CUTOVER" }
   | { type: "ROLLBACK" }
   | { type: "FINALIZE" }
@@ -120,13 +128,21 @@ export function partwayMachine(effects: Effects) {
       holds: ({ context }) => context.hold,
       beforeCutover: ({ context }) => BEFORE_CUTOVER.includes(context.from),
       inWindow: ({ context }) => context.from === "retain",
+      /** What held it was the postponement alone: without one it would have cut over. */
+      waitsForLeave: ({ context }) => context.postponed && context.until === null,
+      staysAtReady: ({ context }) => context.postponed || context.until === "validate",
       isReady: ({ context }) => context.from === "ready" || context.from === "cutover",
     },
     actions: {
       pause: assign({ paused: true }),
       unpause: assign({ paused: false }),
       clearHalt: assign({ halt: null }),
-      goThrough: assign({ until: null }),
+      goThrough: assign({ until: null, postponed: false }),
+      postpone: assign({ postponed: true }),
+      allow: assign({ postponed: false }),
+      throttle: assign({
+        throttle: ({ context, event }) => (event.type === "THROTTLE" ? event.percent : context.throttle),
+      }),
     },
   });
 
@@ -145,8 +161,12 @@ export function partwayMachine(effects: Effects) {
   const controls = (state: Working) => ({
     PAUSE: { actions: "pause" as const },
     CONTINUE: { actions: "unpause" as const },
+    THROTTLE: { actions: "throttle" as const },
     STOP: { target: "halted" as const, actions: halt(state, "stopped", state) },
   });
+
+  /** Until the cutover has begun: from then on it succeeds or fails, and is not left half-way. */
+  const postponing = { POSTPONE: { actions: "postpone" as const }, ALLOW: { actions: "allow" as const } };
 
   /** A phase before cutover: DONE leads on, or halts when `until` names it; a copy that must start again goes to shadow. */
   const forward = (state: Working & PhaseName) => {
@@ -156,6 +176,7 @@ export function partwayMachine(effects: Effects) {
       ...common(state),
       on: {
         ...controls(state),
+        ...postponing,
         DONE: [
           { guard: until, target: "halted", actions: halt(state, "until", next ?? state) },
           { target: next ?? "halted" },
@@ -175,6 +196,8 @@ export function partwayMachine(effects: Effects) {
       paused: false,
       hold: input.hold,
       until: input.until,
+      postponed: false,
+      throttle: 100,
       halt: null,
     }),
     initial: "backup",
@@ -187,10 +210,8 @@ export function partwayMachine(effects: Effects) {
         ...common("validate"),
         on: {
           ...controls("validate"),
-          DONE: [
-            { guard: ({ context }) => context.until === "validate", target: "ready" },
-            { target: "cutover" },
-          ],
+          ...postponing,
+          DONE: [{ guard: "staysAtReady", target: "ready" }, { target: "cutover" }],
           FAULT: [
             { guard: "isCopyRestart", target: "shadow" },
             { target: "halted", actions: halt("validate", null, "validate") },
@@ -201,6 +222,8 @@ export function partwayMachine(effects: Effects) {
         ...common("ready"),
         on: {
           ...controls("ready"),
+          ...postponing,
+          ALLOW: [{ guard: "waitsForLeave", target: "cutover", actions: "allow" }, { actions: "allow" }],
           CUTOVER: { target: "cutover", actions: "goThrough" },
           DONE: { target: "halted", actions: halt("ready", "until", "ready") },
           FAULT: [

@@ -21,6 +21,10 @@ export interface RunView {
   phases: PhaseView[];
   undo: PhaseView | null;
   paused: boolean;
+  /** The share of the time that Partway works, in percent; 100: at full speed. */
+  throttle: number;
+  /** The run does not begin the cutover by itself. */
+  postponed: boolean;
   copy: Extract<RunEvent, { event: "copy" }> | null;
   backup: Extract<RunEvent, { event: "backup" }> | null;
   index: Extract<RunEvent, { event: "index" }> | null;
@@ -69,6 +73,8 @@ export function emptyView(facts: {
     phases: PHASES.map((name) => ({ name, status: "waiting", startedAt: null, ms: null })),
     undo: null,
     paused: false,
+    throttle: 100,
+    postponed: false,
     copy: null,
     backup: null,
     index: null,

@@ -1,7 +1,7 @@
 /** The screen of a run: everything an operator needs to decide, on one page. */
 import { Box, type Key, useInput, useStdin } from "ink";
 import { useEffect, useRef, useState } from "react";
-import type { Command } from "../state/events.js";
+import type { Wish } from "../state/events.js";
 import type { RunView, ViewSource } from "../state/view.js";
 import { type Controls, IDLE, isOver, type Press, press, settle } from "./controls.js";
 import { oneLine, wrapWords } from "./format.js";
@@ -26,21 +26,24 @@ import { Ready } from "./parts/Ready.js";
 
 export interface AppProps {
   source: ViewSource;
-  onCommand(command: Command): void;
+  /** Sends a command; gives why it was not obeyed, or null, now or later. */
+  onCommand(command: Wish): string | null | Promise<string | null>;
   /** The operator will not wait for a safe stop (second Ctrl-C). */
   onLeave?: () => void;
   /** One of several runs: a line that says where the whole stands. */
   whole?: string;
+  /** Another process runs it: leaving stops nothing. */
+  watching?: boolean;
   /** Milliseconds since the epoch; the system's clock unless a test says otherwise. */
   clock?: () => number;
 }
 
 /** The screen. Reads the view, sends commands, knows nothing else. */
-export function App({ source, onCommand, onLeave, whole, clock = Date.now }: AppProps) {
+export function App({ source, onCommand, onLeave, whole, watching = false, clock = Date.now }: AppProps) {
   const view = useView(source);
   const size = useSize();
   const now = useNow(clock, !isOver(view));
-  const controls = useControls(source, view, onCommand, onLeave);
+  const controls = useControls({ source, onCommand, onLeave, watching }, view);
   const free = panelRows(view, size, 0, whole !== undefined);
   const looking = useLooking(view, size, free, controls.typed === null);
   const open = !controls.help && controls.typed === null && !isOver(view);
@@ -72,9 +75,9 @@ export function App({ source, onCommand, onLeave, whole, clock = Date.now }: App
         {controls.help || controls.typed !== null ? null : <Blockers view={view} />}
         {controls.help ? null : <Ready view={view} columns={size.columns} />}
         <Outcome view={view} columns={size.columns} />
-        <Lower view={view} controls={controls} size={size} />
+        <Lower view={view} controls={controls} size={size} watching={watching} />
       </Box>
-      <Keys view={view} controls={controls} />
+      <Keys view={view} controls={controls} watching={watching} />
     </Box>
   );
 }
@@ -89,11 +92,18 @@ function Panel(props: PiecesProps) {
   return props.view.checks.length > 0 ? <Checks {...props} /> : <Pieces {...props} />;
 }
 
-function Lower({ view, controls, size }: { view: RunView; controls: Controls; size: Size }) {
+interface LowerProps {
+  view: RunView;
+  controls: Controls;
+  size: Size;
+  watching: boolean;
+}
+
+function Lower({ view, controls, size, watching }: LowerProps) {
   const { columns, rows } = size;
   if (isOver(view)) return <Log view={view} rows={rows} />;
   if (controls.typed !== null) return <Confirm view={view} typed={controls.typed} columns={columns} />;
-  return controls.help ? <Help /> : <Log view={view} rows={rows} />;
+  return controls.help ? <Help view={view} watching={watching} /> : <Log view={view} rows={rows} />;
 }
 
 /**
@@ -111,10 +121,13 @@ function frameHeight(view: RunView, { columns, rows }: Size, whole: string | und
 
 /** Keys typed by the operator, and what they have led to so far. */
 function useControls(
-  source: ViewSource,
+  {
+    source,
+    onCommand,
+    onLeave,
+    watching,
+  }: Pick<AppProps, "source" | "onCommand"> & { onLeave: AppProps["onLeave"] | undefined; watching: boolean },
   view: RunView,
-  onCommand: (command: Command) => void,
-  onLeave: (() => void) | undefined,
 ): Controls {
   // The ref is the truth: several keys may arrive before React draws again.
   const latest = useRef(IDLE);
@@ -127,11 +140,15 @@ function useControls(
     latest.current = settle(latest.current, view);
     setControls(latest.current);
   }, [view]);
+  const ask = async (command: Wish) => {
+    const why = await onCommand(command);
+    if (why !== null) keep({ ...latest.current, asked: null, notice: why });
+  };
   useInput(
     (input, key) => {
-      const reaction = press(latest.current, toPress(input, key), source.current());
+      const reaction = press(latest.current, toPress(input, key), source.current(), watching);
       keep(reaction.controls);
-      if (reaction.command !== null) onCommand(reaction.command);
+      if (reaction.command !== null) void ask(reaction.command);
       if (reaction.leave) onLeave?.();
     },
     { isActive: useStdin().isRawModeSupported },

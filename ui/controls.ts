@@ -1,5 +1,5 @@
 /** What a key does, decided apart from the terminal: state and key in, state and command out. Pure. */
-import type { Command } from "../state/events.js";
+import type { Wish } from "../state/events.js";
 import type { RunView } from "../state/view.js";
 import { oneLine } from "./format.js";
 
@@ -8,7 +8,7 @@ export interface Controls {
   /** What has been typed to confirm a rollback; null while nothing is being confirmed. */
   typed: string | null;
   /** The command sent last, until the view shows its effect. */
-  asked: Command | null;
+  asked: Wish | null;
   /** Why the last key did nothing. */
   notice: string | null;
 }
@@ -24,7 +24,7 @@ export interface Press {
 /** `leave`: the operator does not want to wait; the terminal is given back at once. */
 export interface Reaction {
   controls: Controls;
-  command: Command | null;
+  command: Wish | null;
   leave: boolean;
 }
 
@@ -45,16 +45,22 @@ export function canCutOver(view: RunView): boolean {
   return view.ready !== null && view.undo === null && !isOver(view);
 }
 
-/** What a key does, given what is on the screen. */
-export function press(controls: Controls, key: Press, view: RunView): Reaction {
-  if (isInterrupt(key)) return interrupt(controls, view);
+/** May `o` be pressed: the cutover has not begun. */
+export function canPostpone(view: RunView): boolean {
+  const cutover = view.phases.find((phase) => phase.name === "cutover");
+  return cutover?.status === "waiting" && view.window === null && view.undo === null && !isOver(view);
+}
+
+/** What a key does, given what is on the screen. `watching`: another process runs it, and leaving stops nothing. */
+export function press(controls: Controls, key: Press, view: RunView, watching = false): Reaction {
+  if (isInterrupt(key)) return watching ? leave(controls) : interrupt(controls, view);
   if (controls.typed !== null) return confirm(controls, controls.typed, key, view);
   const still = { ...controls, notice: null };
   if (key.escape) return only({ ...still, help: false });
   if (key.ctrl) return only(still);
   switch (key.input) {
     case "q":
-      return isOver(view) ? { ...only(still), leave: true } : send(still, "stop");
+      return isOver(view) || watching ? leave(still) : send(still, "stop");
     case "p":
       return isOver(view) ? only(still) : send(still, view.paused ? "continue" : "pause");
     case "?":
@@ -65,6 +71,16 @@ export function press(controls: Controls, key: Press, view: RunView): Reaction {
         : only({ ...still, notice: "Not ready for cutover yet." });
     case "r":
       return only(openConfirmation(still, view));
+    case "o":
+      if (!canPostpone(view)) return only({ ...still, notice: "The cutover cannot be postponed any more." });
+      return send(still, view.postponed ? "allow" : "postpone");
+    case "-":
+    case "+":
+    case "=":
+      return isOver(view) ? only(still) : send(still, key.input === "-" ? "slower" : "faster");
+    case "d":
+      if (watching) return only({ ...still, notice: "The run does not need this terminal: q leaves it." });
+      return isOver(view) ? only(still) : send(still, "detach");
     default:
       return only(still);
   }
@@ -78,7 +94,7 @@ export function settle(controls: Controls, view: RunView): Controls {
 }
 
 /** What is being waited for after a command, as a sentence; null when it has happened. */
-export function pending(asked: Command, view: RunView): string | null {
+export function pending(asked: Wish, view: RunView): string | null {
   if (isOver(view)) return null;
   switch (asked) {
     case "stop":
@@ -91,6 +107,15 @@ export function pending(asked: Command, view: RunView): string | null {
       return view.ready === null ? null : "Cutover asked for.";
     case "rollback":
       return view.undo === null ? "Rollback asked for." : null;
+    case "postpone":
+      return view.postponed ? null : "Postponing the cutover.";
+    case "allow":
+      return view.postponed ? "Allowing the cutover." : null;
+    case "detach":
+      return "Going on without this terminal, from the next safe point. Ctrl-C leaves at once.";
+    default:
+      // The pace changes at once, and the log says to what.
+      return null;
   }
 }
 
@@ -98,7 +123,11 @@ function only(controls: Controls): Reaction {
   return { controls, command: null, leave: false };
 }
 
-function send(controls: Controls, command: Command): Reaction {
+function leave(controls: Controls): Reaction {
+  return { ...only(controls), leave: true };
+}
+
+function send(controls: Controls, command: Wish): Reaction {
   return { controls: { ...controls, asked: command }, command, leave: false };
 }
 
@@ -108,7 +137,7 @@ function isInterrupt(key: Press): boolean {
 }
 
 function interrupt(controls: Controls, view: RunView): Reaction {
-  if (isOver(view) || controls.asked === "stop") return { ...only(controls), leave: true };
+  if (isOver(view) || controls.asked === "stop" || controls.asked === "detach") return leave(controls);
   return send({ ...controls, typed: null, notice: null }, "stop");
 }
 

@@ -33,6 +33,8 @@ export function factsOf(view: RunView, now: number, spark: Spark): Fact[] {
     view.lockTry === null ? null : lockTry(view.lockTry, now),
     view.cutover === null ? null : cutover(view.cutover),
     ...(view.window === null ? [] : window(view.window, now)),
+    view.throttle === 100 ? null : fact("throttle", `works ${view.throttle} % of the time`, "warn"),
+    view.postponed ? fact("postponed", "no cutover until it is allowed", "warn") : null,
   ];
   return facts.filter((fact) => fact !== null);
 }

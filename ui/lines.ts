@@ -89,6 +89,10 @@ export function lineFor(event: RunEvent, view: RunView): string | null {
       return "paused";
     case "continued":
       return "continued";
+    case "throttle":
+      return event.percent === 100 ? "at full speed" : `throttled: works ${event.percent} % of the time`;
+    case "postponed":
+      return event.on ? "cutover postponed" : "cutover allowed";
     case "stopped":
       return `stopped (${event.kind}, exit code ${event.exitCode}): ${event.what} State: ${event.state} Next: ${event.next}`;
     case "finished":

@@ -1,6 +1,6 @@
 /** Puts the screen on a terminal and takes it off again. */
 import { render } from "ink";
-import type { Command } from "../state/events.js";
+import type { Wish } from "../state/events.js";
 import type { ViewSource } from "../state/view.js";
 import { App } from "./App.js";
 import { ThemeContext, themeFor } from "./theme.js";
@@ -12,11 +12,14 @@ const CLEAR_VISIBLE = "\u001B[2J\u001B[H";
 
 export interface ScreenOptions {
   source: ViewSource;
-  onCommand(command: Command): void;
+  /** Sends a command; gives why it was not obeyed, or null, now or later. */
+  onCommand(command: Wish): string | null | Promise<string | null>;
   stdout: NodeJS.WriteStream;
   stdin: NodeJS.ReadStream;
   /** One of several runs: where the whole stands. */
   whole?: string;
+  /** Another process runs it: leaving stops nothing. */
+  watching?: boolean;
   /** The operator will not wait for a safe stop: called once the terminal has been given back. */
   onLeave?: () => void;
 }
@@ -30,7 +33,7 @@ export interface Screen {
 
 /** Starts the screen. Ctrl-C asks for a safe stop, as `q` does; a second one leaves at once. */
 export function startScreen(options: ScreenOptions): Screen {
-  const { source, onCommand, stdout, stdin, whole } = options;
+  const { source, onCommand, stdout, stdin, whole, watching = false } = options;
   const stopFollowing = clearOnShrink(stdout);
   let gone = false;
   let left = false;
@@ -45,6 +48,7 @@ export function startScreen(options: ScreenOptions): Screen {
         source={source}
         onCommand={onCommand}
         onLeave={leave}
+        watching={watching}
         {...(whole === undefined ? {} : { whole })}
       />
     </ThemeContext>

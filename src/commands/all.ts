@@ -7,7 +7,9 @@ import { type RunAllOptions, runAll, type TableEvent } from "../many/run.js";
 import type { AllOptions } from "../many/tables.js";
 import { plansMarkdown } from "./all-markdown.js";
 import { plannedText, resultText, tableLine, wholeLine } from "./all-text.js";
+import { openOutput } from "./detach.js";
 import { errorFields, explain, onSignals, show } from "./follow.js";
+import { onHangup } from "./hangup.js";
 
 export function withAll(command: Command): Command {
   return command.option("--all", "the tables of the configuration file, in their order");
@@ -97,9 +99,20 @@ export async function followAll(
           process.stdout.write(`${JSON.stringify({ event: "error", table, ...errorFields(error) })}\n`);
         else explain(error, table);
       },
-      onRunning: (running, turn) => {
+      onRunning: async (running, turn) => {
         watch(running);
-        return show(running, { json, table: turn.table, whole: wholeLine(turn), linesOnly: !turn.alone });
+        const { table, alone } = turn;
+        const shown = await show(running, { json, table, whole: wholeLine(turn), linesOnly: !alone });
+        const { migration } = running.source.current();
+        const hangup = onHangup(
+          () => running.onHangup,
+          () => stopping.abort(),
+          () => shown.goOnIn(() => openOutput(migration, options.state)),
+        );
+        return async (result) => {
+          hangup();
+          await shown.end(result);
+        };
       },
     });
     process.stdout.write(

@@ -62,6 +62,12 @@ export function withSettings(command: Command): Command {
     .option("--lock-timeout-max <time>", "its bound (default 1s)")
     .option("--lock-tries <n>", "tries before the run waits for the operator (default 30)")
     .option("--hold-budget <time>", "longest time the cutover may hold its locks (default 1s)")
+    .addOption(
+      new Option(
+        "--on-hangup <what>",
+        "when the terminal disappears: stop, safely and resumable, or continue without it (default stop)",
+      ).choices(["stop", "continue"]),
+    )
     .option("--repair", "copy rows again that validation finds different, and validate again")
     .option(
       "--hold",
@@ -74,6 +80,11 @@ export function withSettings(command: Command): Command {
         ...PHASES,
       ]),
     );
+}
+
+/** Whether the run cuts over by itself. */
+export function withPostpone(command: Command): Command {
+  return command.option("--postpone", "do not cut over by itself: rest at ready, staying current");
 }
 
 /** At a terminal a run holds unless told otherwise. */

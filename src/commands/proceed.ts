@@ -6,7 +6,15 @@ import type { Act } from "./act.js";
 import { followAll, isAll, withAll } from "./all.js";
 import { follow } from "./follow.js";
 import { withMachines, withMetrics } from "./machines.js";
-import { example, holds, withConnection, withJson, withSettings, withState } from "./options.js";
+import {
+  example,
+  holds,
+  withConnection,
+  withJson,
+  withPostpone,
+  withSettings,
+  withState,
+} from "./options.js";
 
 interface Entry {
   intent: Intent;
@@ -42,6 +50,11 @@ const ENTRIES: readonly Entry[] = [
   },
 ];
 
+/** finalize --force is typed for this process alone; both are short. */
+function mayDetach(intent: Intent): boolean {
+  return intent !== "finalize" && intent !== "abort";
+}
+
 export function proceedCommands(program: Command, act: Act): void {
   for (const entry of ENTRIES) {
     const command = program.command(`${entry.intent} [id]`).description(entry.description);
@@ -50,7 +63,7 @@ export function proceedCommands(program: Command, act: Act): void {
       "take a migration over from a process that is stopped or dead; it can write nothing afterwards",
     );
     if (entry.intent === "resume")
-      withAll(command).option(
+      withAll(withPostpone(command)).option(
         "--config <file>",
         "with --all: configuration file (default: partway.config.* in this folder)",
       );
@@ -65,9 +78,11 @@ export function proceedCommands(program: Command, act: Act): void {
         if (entry.intent === "resume" && isAll(id, options, "resume"))
           return withMetrics(metrics, (watch) => followAll({ ...rest, config, json, begun: true, watch }));
         return withMetrics(metrics, async (watch) => {
-          const running = await proceed(entry.intent, { ...rest, force, id, hold: holds(options.hold) });
+          const hold = holds(options.hold);
+          const running = await proceed(entry.intent, { ...rest, force, id, hold });
           watch(running);
-          return follow(running, { json });
+          const told = mayDetach(entry.intent) ? { told: { ...options, hold } } : {};
+          return follow(running, { json, ...told });
         });
       }),
     );

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { version } from "../version.js";
 import type { Act } from "./act.js";
 import { adviseCommand } from "./advise.js";
+import { controlCommands } from "./control.js";
 import { demoCommand } from "./demo.js";
 import { extendCommand } from "./extend.js";
 import { grantsCommand } from "./grants.js";
@@ -39,6 +40,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   inspectCommands(program, act);
   reportCommand(program, act);
   smokeCommand(program, act);
+  controlCommands(program, act);
   recoverCommand(program, act);
   restoreCommand(program, act);
   schemaCommand(program, act);

@@ -9,14 +9,23 @@ import { followAll, isAll, oneTable, withAll } from "./all.js";
 import { plannedText } from "./all-text.js";
 import { follow } from "./follow.js";
 import { withMachines, withMetrics } from "./machines.js";
-import { example, holds, withConnection, withJson, withScheme, withSettings, withState } from "./options.js";
+import {
+  example,
+  holds,
+  withConnection,
+  withJson,
+  withPostpone,
+  withScheme,
+  withSettings,
+  withState,
+} from "./options.js";
 import { planText } from "./plan-text.js";
 
 export function runCommand(program: Command, act: Act): void {
   const command = program
     .command("run [table]")
     .description("migrate a live table through all phases; asks after showing the plan");
-  withAll(withJson(withMachines(withState(withConnection(withSettings(withScheme(command)))))))
+  withAll(withJson(withMachines(withState(withConnection(withPostpone(withSettings(withScheme(command))))))))
     .option("--backup <dir>", "where the backup goes (default: <state>/backups)")
     .option("--no-backup", "make no backup")
     .option("--yes", "do not ask");
@@ -53,7 +62,7 @@ export function runCommand(program: Command, act: Act): void {
           ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made, json) }),
         });
         watch(running);
-        return follow(running, { json });
+        return follow(running, { json, told: { ...rest, on: undefined, hold: holds(options.hold) } });
       });
     }),
   );

@@ -2,7 +2,7 @@
 import type { SmokeCheck } from "../checks/types.js";
 import { badInput } from "../errors.js";
 import { mergeOn, parseHook } from "../hooks/names.js";
-import type { Settings } from "../phases/phase.js";
+import type { OnHangup, Settings } from "../phases/phase.js";
 import type { Interval, MigrationRequest, Scheme } from "../plan/types.js";
 import { parseDuration, parseMilliseconds } from "./duration.js";
 import type { QueryConfig, SmokeConfig } from "./schema.js";
@@ -40,6 +40,8 @@ export interface RawSettings {
   smoke?: SmokeConfig[] | undefined;
   smokeFailure?: "report" | "rollback" | undefined;
   queries?: QueryConfig[] | undefined;
+  /** stop or continue, when the terminal disappears. */
+  onHangup?: OnHangup | undefined;
   /** Only ever true because the operator typed the table's name. */
   forceDrop?: boolean | undefined;
 }
@@ -113,6 +115,7 @@ export function parseSettings(raw: RawSettings): Settings {
     queries: (raw.queries ?? []).map((query, at) =>
       typeof query === "string" ? { name: `query ${at + 1}`, sql: query } : query,
     ),
+    onHangup: parseHangup(raw.onHangup ?? "stop"),
   };
 }
 
@@ -127,6 +130,11 @@ function parseSmoke(checks: readonly SmokeConfig[]): SmokeCheck[] {
     expect,
     timeoutMs: parseMilliseconds(timeout ?? "30s", `smoke check "${name}", timeout`),
   }));
+}
+
+function parseHangup(text: string): OnHangup {
+  if (text === "stop" || text === "continue") return text;
+  throw badInput(`--on-hangup: "${text}" is no choice`, "Choose stop or continue.");
 }
 
 function parseScheme(options: RawOptions): Scheme {

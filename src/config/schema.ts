@@ -47,6 +47,7 @@ const settingsShape = {
   /** Commands on events (src/hooks). */
   on: hooks.optional(),
   hookTimeout: z.string().optional(),
+  onHangup: z.enum(["stop", "continue"]).optional(),
 };
 
 /** What a smoke check must find. `equals` is compared as text; null is SQL's NULL. */

@@ -30,14 +30,21 @@ export function explain(plan: Plan): { phase: string; statements: Statement[] }[
 
 export interface EffectOptions {
   hold: boolean;
+  /** At ready: stay there until the cutover is allowed, also without hold. */
+  postponed?: boolean;
 }
 
-/** Ready for cutover: the shadow is kept current until somebody says cutover; without --hold, once. */
+/** Ready for cutover: the shadow is kept current until somebody says cutover; once, with neither --hold nor --postpone. */
 async function ready(context: PhaseContext, options: EffectOptions): Promise<void> {
   const session = await context.open();
   await catchUp(session, context);
-  context.emit({ event: "ready", message: `ready for cutover: partway cutover ${context.plan.id}` });
-  if (!options.hold) return;
+  const { id } = context.plan;
+  const message =
+    options.postponed === true
+      ? `ready; the cutover is postponed: partway postpone ${id} --off, or partway cutover ${id}`
+      : `ready for cutover: partway cutover ${id}`;
+  context.emit({ event: "ready", message });
+  if (!options.hold && options.postponed !== true) return;
   await followForward(session, context, context.signal);
   context.signal.throwIfAborted();
 }

@@ -5,7 +5,8 @@
 import { hostname } from "node:os";
 import type { Logger } from "pino";
 import { type Actor, createActor, type SnapshotFrom } from "xstate";
-import type { Command, Outcome, PhaseName, RunEvent, RunEventBody } from "../../state/events.js";
+import { eventOfCommand, obeyed } from "../../state/commands.js";
+import type { Outcome, PhaseName, RunEvent, RunEventBody, Wish } from "../../state/events.js";
 import { PHASES } from "../../state/events.js";
 import { createViewStore } from "../../state/fold.js";
 import type { Journal, Owner } from "../../state/journal.js";
@@ -14,7 +15,7 @@ import { emptyView, type ViewSource } from "../../state/view.js";
 import { EXIT, messageOf, PartwayError } from "../errors.js";
 import { Hooks } from "../hooks/hooks.js";
 import { describeTarget, type Target } from "../pg/target.js";
-import type { PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
+import type { OnHangup, PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
 import { phaseForecast } from "../plan/forecast.js";
 import type { Plan } from "../plan/types.js";
 import { sidesOf } from "../sync/pairs.js";
@@ -23,12 +24,15 @@ import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
 import { Endurance } from "./endure.js";
 import { explainFault } from "./faults.js";
-import { cannot, closing, eventOf, goneMeanwhile, type Intent } from "./intent.js";
+import { cannot, closing, eventOf, goneMeanwhile, haltedBy, type Intent } from "./intent.js";
+import { obeyOthers } from "./other-terminal.js";
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
 import { Sampler } from "./sampler.js";
 import { Samples } from "./samples.js";
 import { smokeFailed, smokeFailure } from "./smoke-failure.js";
+import { Steering } from "./steering.js";
+import type { Controls } from "./stored-plan.js";
 
 export interface EngineOptions {
   plan: Plan;
@@ -38,6 +42,7 @@ export interface EngineOptions {
   log: Logger;
   hold: boolean;
   until: PhaseName | null;
+  controls: Controls;
   takeover: boolean;
   /** null: a new migration starts at the backup; else where to go on from. */
   from: Working | null;
@@ -85,8 +90,9 @@ export class Engine {
   /** The journal is no longer this process's to write. */
   #isReleased = false;
   #effect: Promise<void> = Promise.resolve();
-  #resumeGate: (() => void) | null = null;
-  #gate: Promise<void> = Promise.resolve();
+  readonly #steering: Steering;
+  #detaching = false;
+  #deafen: () => void = () => undefined;
   #finish: (result: RunResult) => void = () => undefined;
   /** Resolves when the run has ended or rests, with every connection closed. */
   readonly finished: Promise<RunResult>;
@@ -117,6 +123,7 @@ export class Engine {
         startedAt: new Date().toISOString(),
       }),
     );
+    this.#steering = new Steering(options.controls, (event) => this.#emit(event));
     // What an earlier process did is part of the picture; how it ended is not.
     for (const { event } of options.journal.events(plan.id))
       if (event.event !== "stopped" && event.event !== "finished") this.#store.push(event);
@@ -149,6 +156,7 @@ export class Engine {
       paused: false,
       hold: options.hold,
       until: options.until,
+      ...options.controls,
       halt: null,
     };
     this.#idle = context;
@@ -166,6 +174,10 @@ export class Engine {
   /** The view a screen shows. */
   get source(): ViewSource {
     return this.#store;
+  }
+
+  get onHangup(): OnHangup {
+    return this.#o.settings.onHangup;
   }
 
   /** Calls `listener` with every event (the first one with those before it too); gives the function that ends it. */
@@ -187,7 +199,8 @@ export class Engine {
       await this.#connections.take(takeover);
       if (takeover) this.#claim(true);
       // Under the lease nobody moves it any more: the other process may have, after the caller looked.
-      const to = reconcile(this.#lastFrom(), await this.#connections.storedPhase(), intent);
+      const stored = await this.#connections.storedPhase();
+      const to = reconcile(this.#lastFrom(), stored, intent, this.#steering.controls.postponed);
       if (to === "ended" || to === "unknown") throw goneMeanwhile(plan);
       event = this.#eventOf(to);
       await this.#introduce();
@@ -199,9 +212,21 @@ export class Engine {
       await this.#connections.close();
       throw error instanceof PartwayError ? error : this.#explain(error);
     }
-    this.#pollCommands();
     this.#guarded(() => this.#emit({ event: "forecast", phases: phaseForecast(plan.forecast) }));
     this.#sampler.start();
+    this.#guarded(() => this.#steering.begin(this.#store.current()));
+    this.#deafen = obeyOthers(
+      journal,
+      plan.id,
+      (command) => {
+        const refusal = this.command(command);
+        return {
+          ok: refusal === null,
+          message: refusal ?? obeyed(command, this.#actor.getSnapshot().context),
+        };
+      },
+      (error) => this.#watch(this.#broken(error)),
+    );
     this.#actor.send(event);
   }
 
@@ -243,19 +268,16 @@ export class Engine {
     return event;
   }
 
-  /** Asks something of the run, as a key or another terminal does. Returns why not, or null when it was taken. */
-  command(command: Command): string | null {
-    const event: Record<Command, MachineEvent> = {
-      pause: { type: "PAUSE" },
-      continue: { type: "CONTINUE" },
-      stop: { type: "STOP" },
-      cutover: { type: "CUTOVER" },
-      rollback: { type: "ROLLBACK" },
-    };
+  /**
+   * Asks something of the run, as a key or another terminal does. Returns why not, or null when it was taken. "detach"
+   * stops it as "stop" does; whoever asks starts it again elsewhere.
+   */
+  command(wish: Wish): string | null {
     const snapshot = this.#actor.getSnapshot();
-    if (!snapshot.can(event[command]))
-      return `${command} is not possible while the run is at ${String(snapshot.value)}`;
-    this.#actor.send(event[command]);
+    const event = wish === "detach" ? ({ type: "STOP" } as const) : eventOfCommand(wish, snapshot.context);
+    if (!snapshot.can(event)) return `${wish} is not possible while the run is at ${String(snapshot.value)}`;
+    this.#detaching = wish === "detach";
+    this.#actor.send(event);
     return null;
   }
 
@@ -286,8 +308,9 @@ export class Engine {
   #moved(event: string, snapshot: SnapshotFrom<PartwayMachine>): void {
     const to = String(snapshot.value);
     const { journal, plan } = this.#o;
-    this.#setGate(snapshot.context.paused);
-    if (to === this.#lastState) return;
+    const { context } = snapshot;
+    this.#steering.setPaused(context.paused, this.#lastState === "halted");
+    if (to === this.#lastState && !this.#steering.differs(context)) return;
     journal.transition({
       migration: plan.id,
       from: this.#lastState,
@@ -298,23 +321,11 @@ export class Engine {
       outcome: ENDS.get(to) ?? null,
       at: new Date().toISOString(),
     });
+    this.#steering.set(context);
+    if (to === this.#lastState) return;
     this.#lastState = to;
     if (to === "halted") this.#halted(snapshot.context);
     else if (snapshot.status === "done") this.#watch(this.#ended(ENDS.get(to) ?? "done"));
-  }
-
-  #setGate(paused: boolean): void {
-    if (paused === (this.#resumeGate !== null)) return;
-    if (paused) {
-      this.#gate = new Promise((resolve) => {
-        this.#resumeGate = resolve;
-      });
-      this.#emit({ event: "paused" });
-    } else {
-      this.#resumeGate?.();
-      this.#resumeGate = null;
-      if (this.#lastState !== "halted") this.#emit({ event: "continued" });
-    }
   }
 
   /** Runs a phase through whatever passes (endure.ts). */
@@ -332,9 +343,12 @@ export class Engine {
     report("started", null);
     try {
       if (state === "cutover" || state === "rollback") await this.#hooks.hold(stopped);
-      await this.#endurance.through(state, stopped, (signal) =>
-        runEffect(state, this.#context(signal), { hold: this.#o.hold }),
-      );
+      await this.#endurance.through(state, stopped, async (signal) => {
+        const context = this.#context(signal);
+        // A run paused between two phases begins none.
+        await context.gate();
+        await runEffect(state, context, { hold: this.#o.hold, postponed: this.#waitsForLeave() });
+      });
       this.#sampler.flush();
       report("done", performance.now() - started);
     } catch (error) {
@@ -374,12 +388,7 @@ export class Engine {
       record,
       emit: (body) => (body.event === "map" ? this.#sampler.calm(body) : this.#emit(body)),
       signal: stopped,
-      gate: async () => {
-        stopped.throwIfAborted();
-        if (this.#resumeGate === null) return;
-        await Promise.race([this.#gate, aborted(stopped)]);
-        stopped.throwIfAborted();
-      },
+      gate: (workedMs, until) => this.#steering.gate(stopped, workedMs, until),
     };
   }
 
@@ -396,12 +405,8 @@ export class Engine {
       await this.#effect.catch(() => undefined);
       // A phase may end with an explanation of the same kind (a row that no leaf can hold): nobody stopped that one.
       if (kind === "stopped" && this.#fault === null) {
-        const error = new PartwayError("stopped", {
-          what: `stopped by the operator during ${context.from}`,
-          state: "Nothing is lost: changes are still captured, and the run can be resumed.",
-          next: `partway resume ${plan.id}`,
-        });
-        await this.#end("stopped", EXIT.stopped, error);
+        const error = haltedBy(plan, context.from, this.#detaching);
+        await this.#end("stopped", error.exitCode, error);
       } else if (kind === "until" || kind === "retained") {
         await this.#end(this.#restOutcome(context), this.#restCode, null);
       } else {
@@ -432,7 +437,7 @@ export class Engine {
   async #broken(error: unknown): Promise<void> {
     if (this.#isBroken) return;
     this.#isBroken = true;
-    clearInterval(this.#commandTimer);
+    this.#deafen();
     this.#sampler.stop();
     this.#actor.stop();
     await this.#effect.catch(() => undefined);
@@ -468,7 +473,7 @@ export class Engine {
 
   async #end(outcome: Outcome, exitCode: number, error: PartwayError | null): Promise<void> {
     const { journal, plan } = this.#o;
-    clearInterval(this.#commandTimer);
+    this.#deafen();
     this.#sampler.stop();
     await this.#connections.close();
     if (error !== null) this.#o.log.error({ stack: error.stack, cause: messageOf(error.cause) }, "stopped");
@@ -507,19 +512,10 @@ export class Engine {
     return { value: snapshot.value, context: snapshot.context };
   }
 
-  #commandTimer: NodeJS.Timeout | undefined;
-
-  /** Commands that other terminals wrote into the journal. */
-  #pollCommands(): void {
-    const { journal, plan } = this.#o;
-    this.#commandTimer = setInterval(() => {
-      this.#guarded(() => {
-        for (const { rowid, name } of journal.takeCommands(plan.id)) {
-          const refusal = this.command(name);
-          journal.answer(rowid, refusal === null, refusal ?? `${name}: done`, new Date().toISOString());
-        }
-      });
-    }, 300);
+  /** At ready only the postponement holds the run: it stays until that is taken back, also without --hold. */
+  #waitsForLeave(): boolean {
+    const { postponed, until } = this.#actor.getSnapshot().context;
+    return postponed && until === null;
   }
 }
 
@@ -532,11 +528,4 @@ function stoppedBy(error: PartwayError, exitCode: number): RunEventBody {
 function sampledLog(plan: Plan, state: string): string | null {
   if (state === "cutover" || state === "rollback" || state === "halted") return null;
   return sidesOf(plan, state === "retain" ? "reverse" : "forward").log;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

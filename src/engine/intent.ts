@@ -36,6 +36,21 @@ export function cannot(plan: Plan, intent: Intent, from: Working): PartwayError 
   );
 }
 
+/** A run that an operator has stopped, or handed over to a process without a terminal. */
+export function haltedBy({ id }: Plan, from: Working, detaching: boolean): PartwayError {
+  return detaching
+    ? new PartwayError("detached", {
+        what: `handed over, during ${from}, to a process without a terminal`,
+        state: "Nothing is lost: changes are still captured, and the other process goes on.",
+        next: `partway watch ${id}`,
+      })
+    : new PartwayError("stopped", {
+        what: `stopped by the operator during ${from}`,
+        state: "Nothing is lost: changes are still captured, and the run can be resumed.",
+        next: `partway resume ${id}`,
+      });
+}
+
 /** Between this command's first look and its lease another process has ended the migration. */
 export function goneMeanwhile({ id }: Plan): PartwayError {
   return new PartwayError("refused", {

@@ -13,6 +13,7 @@ const UNDOING: readonly Working[] = ["rollback", "abort", "drop"];
 
 /**
  * `journal`: where the journal says the run stood. `stored`: the next phase by the database, null when it has no row.
+ * `postponed`: a cutover that was interrupted before its swap is not begun again by a resume.
  * Returns the state to go on from, or `ended` when an undo had removed everything before the process died, or
  * `unknown` when the database has no trace of a run that should have left one.
  */
@@ -20,6 +21,7 @@ export function reconcile(
   journal: Working,
   stored: StorePhase | null,
   intent: Intent = "resume",
+  postponed = false,
 ): Working | "ended" | "unknown" {
   if (stored === null) {
     if (UNDOING.includes(journal)) return "ended";
@@ -30,6 +32,7 @@ export function reconcile(
     case "shadow":
       return journal === "backup" ? "backup" : "shadow";
     case "cutover":
+      if (postponed && journal === "cutover" && intent === "resume") return "ready";
       return journal === "ready" || journal === "cutover" ? journal : "validate";
     case "retain":
       if (journal === "rollback") return journal;

@@ -1,22 +1,26 @@
 /** What a caller holds while a migration runs. */
-import type { Command, Outcome, PhaseName, RunEvent } from "../../state/events.js";
+import type { Outcome, PhaseName, RunEvent, Wish } from "../../state/events.js";
 import { createViewStore } from "../../state/fold.js";
 import type { MigrationRecord } from "../../state/journal-rows.js";
 import type { Working } from "../../state/machine.js";
 import { emptyView, type ViewSource } from "../../state/view.js";
 import { badInput, EXIT } from "../errors.js";
+import type { OnHangup } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
 import type { RunResult } from "./engine.js";
 import type { Intent } from "./intent.js";
 import type { StateDir } from "./state-dir.js";
+import type { Controls } from "./stored-plan.js";
 
 export interface Running {
   /** The view a screen shows. */
   readonly source: ViewSource;
   /** Calls `listener` with every event; gives the function that ends it. */
   onEvent(listener: (event: RunEvent) => void): () => void;
+  /** What it is to do when its terminal disappears. */
+  readonly onHangup: OnHangup;
   /** Asks something of the run. Returns why not, or null when it was taken. */
-  command(command: Command): string | null;
+  command(wish: Wish): string | null;
   /** Resolves when the run has ended or rests, with every connection closed. */
   readonly finished: Promise<RunResult>;
 }
@@ -36,6 +40,7 @@ export function settled(plan: Plan, result: RunResult, message: string): Running
   store.push(event);
   return {
     source: store,
+    onHangup: "stop",
     onEvent(listener) {
       listener(event);
       return () => undefined;
@@ -83,13 +88,17 @@ export function endedMeanwhile(state: StateDir, plan: Plan, at: Working, intent:
 }
 
 /** The phase that --until named was done, and the process died before its journal knew: it rests there now. */
-export function restedMeanwhile(state: StateDir, plan: Plan, until: PhaseName, from: Working): Running {
+export function restedMeanwhile(
+  state: StateDir,
+  plan: Plan,
+  { until, from, controls }: { until: PhaseName; from: Working; controls: Controls },
+): Running {
   state.journal.transition({
     migration: plan.id,
     from: until,
     to: "halted",
     event: "RECONCILE",
-    snapshot: { value: "halted", context: { from, until } },
+    snapshot: { value: "halted", context: { from, until, ...controls } },
     outcome: "stopped",
     at: new Date().toISOString(),
   });

@@ -40,6 +40,13 @@ export function openJournal(dir: string | undefined): Journal {
   return Journal.open(join(rootOf(dir), "journal.db"), "read");
 }
 
+/** The journal alone, to write commands into. Errors: bad-input where there is none. */
+export function openForCommands(dir: string | undefined): Journal {
+  const file = join(rootOf(dir), "journal.db");
+  if (!existsSync(file)) throw notThere(file);
+  return Journal.open(file, "write");
+}
+
 /** The journal for reading; null when there is none yet. */
 export function journalIfAny(dir: string | undefined): Journal | null {
   const file = join(rootOf(dir), "journal.db");

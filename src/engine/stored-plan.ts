@@ -29,10 +29,16 @@ const SettingsShape = z.object({
   smoke: z.array(SmokeCheckShape).default([]),
   smokeFailure: z.enum(["report", "rollback"]).default("report"),
   queries: z.array(QueryShape).default([]),
+  onHangup: z.enum(["stop", "continue"]).default("stop"),
 });
 
 const SnapshotShape = z.object({
-  context: z.object({ from: z.enum(WORKING), until: z.enum(PHASES).nullable() }),
+  context: z.object({
+    from: z.enum(WORKING),
+    until: z.enum(PHASES).nullable(),
+    postponed: z.boolean().default(false),
+    throttle: z.number().min(1).max(100).default(100),
+  }),
 });
 
 function unreadable(record: MigrationRecord, what: string): PartwayError {
@@ -79,6 +85,7 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     smoke: s.smoke.map(({ timeoutMs, ...check }) => ({ ...check, timeout: `${timeoutMs}ms` })),
     smokeFailure: s.smokeFailure,
     queries: s.queries,
+    onHangup: s.onHangup,
   };
   return parseSettings(mergePolicy(before, given));
 }
@@ -95,4 +102,20 @@ export function positionOf(record: MigrationRecord): Working {
 export function untilOf(record: MigrationRecord): PhaseName | null {
   const snapshot = SnapshotShape.safeParse(record.snapshot);
   return snapshot.success ? snapshot.data.context.until : null;
+}
+
+/** What an operator has asked of the run and a resume keeps: the throttle, and whether the cutover is postponed. */
+export interface Controls {
+  postponed: boolean;
+  throttle: number;
+}
+
+export const UNCONTROLLED: Controls = { postponed: false, throttle: 100 };
+
+/** As the journal has them. */
+export function controlsOf(record: MigrationRecord): Controls {
+  const snapshot = SnapshotShape.safeParse(record.snapshot);
+  if (!snapshot.success) return UNCONTROLLED;
+  const { postponed, throttle } = snapshot.data.context;
+  return { postponed, throttle };
 }

@@ -20,6 +20,7 @@ const FULL_NAMES: readonly string[] = [
   ...[BEFORE_CUTOVER, "cutover:forward", "cutover:reverse"],
   ...["window:opened", "window:safe", "window:unsafe", "paused", "continued"],
   ...["smoke:passed", "smoke:failed"],
+  ...["throttle", "postponed"],
   ...FAULT_KINDS.map((kind) => `stopped:${kind}`),
   ...["done", "rolled-back", "aborted", "ready-for-cutover", "retained", "stopped"].map(
     (outcome) => `finished:${outcome}`,
@@ -57,6 +58,8 @@ export function hookNames(before: RunView, event: RunEvent): string[] {
     case "ready":
     case "paused":
     case "continued":
+    case "throttle":
+    case "postponed":
       return [event.event];
     case "backup":
     case "copy":

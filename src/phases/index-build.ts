@@ -183,8 +183,10 @@ async function attachAll(
 ): Promise<void> {
   const { plan, lease } = context;
   const existing = await existingIndexes(session, shadowOid);
+  let workedMs = 0;
   for (const index of plan.indexes) {
-    await context.gate();
+    await context.gate(workedMs);
+    const from = performance.now();
     await lease.tx(session, async () => {
       if (!existing.byName.has(`${shadowOid}/${index.shadowName}`))
         await session.query(parentIndexSql(plan, index));
@@ -195,6 +197,7 @@ async function attachAll(
       }
       for (const text of commentsSql(plan, index)) await session.query(text);
     });
+    workedMs = performance.now() - from;
   }
 }
 

@@ -34,7 +34,11 @@ export interface Settings {
   smokeFailure: "report" | "rollback";
   /** Measured before and after cutover. */
   queries: Query[];
+  /** What a run does when its terminal disappears. */
+  onHangup: OnHangup;
 }
+
+export type OnHangup = "stop" | "continue";
 
 /** What a phase may write down; implemented by the journal. Only what a person will want to read afterwards. */
 export interface PhaseRecord {
@@ -70,8 +74,11 @@ export interface PhaseContext {
   emit(event: RunEventBody): void;
   /** Fires when the operator stops the run; a phase leaves at its next safe point by throwing `stopped`. */
   signal: AbortSignal;
-  /** Resolves at once, or when the operator continues a paused run; throws when stopped. */
-  gate(): Promise<void>;
+  /**
+   * Resolves at once, or when the operator continues a paused run; throws when stopped. `workedMs`: what has been done
+   * since the last time, for which a throttled run rests now. `until` ends the waiting too, without an error.
+   */
+  gate(workedMs?: number, until?: AbortSignal): Promise<void>;
 }
 
 export interface Phase {

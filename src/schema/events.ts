@@ -39,6 +39,8 @@ const ABOUT: Record<Kind, string> = {
     "The retention window, told every second while a process stays. deadline: by the database's clock. safe: whether a rollback is.",
   paused: "The run pauses.",
   continued: "The run goes on.",
+  throttle: "How fast it works has changed. percent: of the time; 100 is full speed.",
+  postponed: "on: the run does not begin the cutover by itself; off: it may.",
   stopped: "The run ended before its aim: what, in which state, the command to type next. The last line.",
   finished: "The run ended, or rests where it was told to. The last line.",
   log: "A message for people.",

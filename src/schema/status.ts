@@ -37,6 +37,8 @@ const view = z
     safety: text.describe("Is the table safe? One plain sentence."),
     startedAt: instant,
     paused: z.boolean(),
+    throttle: z.number().describe("The share of the time that it works, in percent; 100 is full speed."),
+    postponed: z.boolean().describe("Whether it rests at ready instead of beginning the cutover."),
     phases: z.array(phase).describe("In order."),
     undo: phase.nullable().describe("A rollback or abort, once asked for."),
     backup: EVENTS.backup.nullable().describe(newest),
@@ -99,6 +101,7 @@ export function statusDocument(report: StatusReport): StatusDocument {
   const { view: v, position, driver, database: now, next } = report;
   const view: StatusDocument["view"] = {
     ...{ safety: v.safety, startedAt: v.startedAt, paused: v.paused, phases: v.phases, undo: v.undo },
+    ...{ throttle: v.throttle, postponed: v.postponed },
     ...{ backup: v.backup, copy: v.copy, index: v.index, backlog: v.backlog, validation: v.validation },
     ...{ lockTry: v.lockTry, cutover: v.cutover, window: v.window, ready: v.ready },
     ...{ stopped: v.stopped, finished: v.finished, log: v.log },

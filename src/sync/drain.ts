@@ -14,7 +14,8 @@ export const SHORT_LOG = 50;
 export interface DrainContext {
   emit(event: RunEventBody): void;
   signal: AbortSignal;
-  gate(): Promise<void>;
+  /** The phases' gate (phases/phase.ts). */
+  gate(workedMs?: number, until?: AbortSignal): Promise<void>;
 }
 
 /** Measures the apply rate over the last ten seconds and reports the backlog. */
@@ -117,10 +118,13 @@ export async function drain(
   const meter = new ApplyMeter(context, options);
   const behind = new FallingBehind(context, options.sides.log);
   let total = 0;
+  let workedMs = 0;
   for (;;) {
     context.signal.throwIfAborted();
-    await context.gate();
+    await context.gate(workedMs);
+    const from = performance.now();
     const applied = await step(session, { ...options, limit: APPLY_BATCH });
+    workedMs = performance.now() - from;
     total += applied;
     await meter.add(session, applied, applied < SHORT_LOG);
     if (applied < SHORT_LOG) return total;
@@ -129,8 +133,8 @@ export async function drain(
 }
 
 /**
- * Applies for ever, resting a little when there is nothing to do; ends when `until` aborts. For the times when a
- * phase waits: ready for cutover, and the retention window.
+ * Applies for ever, resting a little when there is nothing to do; ends when `until` aborts, also while paused. For the
+ * times when a phase waits: ready for cutover, and the retention window.
  */
 export async function follow(
   session: Session,
@@ -139,11 +143,24 @@ export async function follow(
   until: AbortSignal,
 ): Promise<void> {
   const meter = new ApplyMeter(context, options);
+  let workedMs = 0;
   while (!until.aborted) {
+    await context.gate(workedMs, until);
+    if (until.aborted) return;
+    const from = performance.now();
     const applied = await step(session, { ...options, limit: APPLY_BATCH });
+    workedMs = performance.now() - from;
     await meter.add(session, applied, false);
     if (applied < SHORT_LOG) await rest(200, until);
   }
+}
+
+/** Resolves when `signal` fires. */
+export function fired(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 /** Waits `ms` or until `signal` fires; never throws. */

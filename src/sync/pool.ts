@@ -2,24 +2,28 @@
 import type { Session } from "../pg/session.js";
 
 /**
- * Hands each task of `tasks` to the next free session. `before` runs ahead of each task (pause gate, stop signal).
+ * Hands each task of `tasks` to the next free session. `before` runs ahead of each task (pause gate, stop signal,
+ * throttle) and gets the time that this session's last task took, ms.
  * Resolves when all are done; on the first error waits for tasks in flight and throws it.
  */
 export async function runPool<T>(
   sessions: readonly Session[],
   tasks: readonly T[],
-  before: () => Promise<void>,
+  before: (workedMs: number) => Promise<void>,
   work: (session: Session, task: T) => Promise<void>,
 ): Promise<void> {
   const queue = [...tasks];
   const failures: unknown[] = [];
   const worker = async (session: Session): Promise<void> => {
+    let workedMs = 0;
     while (failures.length === 0) {
       const task = queue.shift();
       if (task === undefined) return;
       try {
-        await before();
+        await before(workedMs);
+        const from = performance.now();
         await work(session, task);
+        workedMs = performance.now() - from;
       } catch (error) {
         failures.push(error);
       }

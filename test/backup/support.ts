@@ -157,6 +157,7 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
       forceDrop: false,
       hooks: [],
       hookTimeoutMs: 60_000,
+      onHangup: "stop",
     },
     open: async () => {
       const session = await Session.open(target);

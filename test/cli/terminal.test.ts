@@ -86,6 +86,19 @@ describe.skipIf(!hasTmux)("at a terminal (skipped where tmux is not installed)",
     await shows(/verdict +rollback is safe/);
   });
 
+  test("d would end the run, or leave it tied to this terminal", async () => {
+    type(`${RUN} --yes; echo "exit code $?"`, "Enter");
+    await shows(/retain +running[\s\S]*q quit safely/);
+    type("d");
+    expect(await shows(/exit code 0\n\$/)).toMatch(/goes on as process \d+, without this terminal/);
+    type("clear; partway watch", "Enter");
+    await shows(/rollback is safe[\s\S]*retain +running[\s\S]*q leave; the run goes on/);
+    type("q");
+    await shows(/^\$ *$/m);
+    type("clear; partway stop", "Enter");
+    await shows(/stopped by the operator during retain/);
+  });
+
   test.each(["C-c", "C-d"])("%s at the question would begin, or leave traces", async (key) => {
     type(`${RUN}; echo "exit code $?"; ls -A`, "Enter");
     await shows(/Type yes to begin:/);

@@ -112,6 +112,7 @@ describe("run settings", () => {
       forceDrop: false,
       hooks: [],
       hookTimeoutMs: 60_000,
+      onHangup: "stop",
     });
   });
 

@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunOptions, run } from "../../src/api.js";
+import type { Running } from "../../src/engine/running.js";
 import { list } from "../../src/inspect.js";
 import { ident, literal } from "../../src/pg/quote.js";
 import { Session } from "../../src/pg/session.js";
@@ -20,6 +21,8 @@ export interface Place {
   stagingUrl: string | null;
   /** A blocking session's process id, where there is one. */
   pid: number | null;
+  /** The run that this process drives, where the page types its commands at another terminal. */
+  running: Running | null;
   /** The migration that the page calls orders_3f9a1c; null when none has begun. */
   id(): string | null;
   remove(): Promise<void>;
@@ -80,6 +83,11 @@ const SCENES: Record<string, Setter> = {
     const config = join(place.dir, "partway.config.json");
     writeFileSync(config, JSON.stringify({ tables: { orders: { smoke } } }));
     await migrate(place, { backup: false, config });
+  },
+  driven: async (place) => {
+    const state = join(place.dir, ".partway");
+    const shared = { url: place.url, state, backup: false as const, hold: true, postpone: true };
+    place.running = await run({ ...shared, table: "orders", by: "created_at", every: "month" });
   },
   "window-over": (place) => migrate(place, { backup: false, keep: "0s" }),
   mismatched: async (place) => {
@@ -161,8 +169,11 @@ export async function setScene(name: string): Promise<Place> {
     url: url.href,
     stagingUrl: staging?.ownerUrl ?? null,
     pid: null,
+    running: null,
     id: () => newestId(dir),
     remove: async () => {
+      place.running?.command("stop");
+      await place.running?.finished;
       rmSync(dir, { recursive: true, force: true });
       await db.drop();
       await staging?.drop();

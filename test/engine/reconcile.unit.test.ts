@@ -126,3 +126,11 @@ test.each(["rollback", "finalize", "abort"] as const)(
     expect(reconcile("cutover", "retain", intent)).toBe("retain");
   },
 );
+
+test("a cutover that was interrupted and then postponed would begin again on resume, or forget that it was made", () => {
+  expect(reconcile("cutover", "cutover", "resume", true)).toBe("ready");
+  expect(reconcile("cutover", "cutover", "cutover", true)).toBe("cutover");
+  // Swapped before the journal knew: there is nothing to postpone.
+  expect(reconcile("cutover", "retain", "resume", true)).toBe("cutover");
+  expect(reconcile("validate", "cutover", "resume", true)).toBe("validate");
+});

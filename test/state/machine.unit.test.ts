@@ -16,7 +16,15 @@ const machine = partwayMachine({
   onFault: () => undefined,
 });
 
-const CONTEXT: MachineContext = { from: "copy", paused: false, hold: false, until: null, halt: null };
+const CONTEXT: MachineContext = {
+  from: "copy",
+  paused: false,
+  hold: false,
+  until: null,
+  postponed: false,
+  throttle: 100,
+  halt: null,
+};
 
 function after(from: MachineState, event: MachineEvent, context: Partial<MachineContext> = {}) {
   const before = machine.resolveState({ value: from, context: { ...CONTEXT, ...context } });
@@ -33,6 +41,9 @@ const EVENTS: Record<EventName, MachineEvent> = {
   STOP: { type: "STOP" },
   RESUME: { type: "RESUME" },
   RECONCILE: { type: "RECONCILE", to: "index" },
+  POSTPONE: { type: "POSTPONE" },
+  ALLOW: { type: "ALLOW" },
+  THROTTLE: { type: "THROTTLE", percent: 50 },
   CUTOVER: { type: "CUTOVER" },
   ROLLBACK: { type: "ROLLBACK" },
   FINALIZE: { type: "FINALIZE" },
@@ -53,6 +64,9 @@ function row(
     STOP: stays("STOP"),
     RESUME: stays("RESUME"),
     RECONCILE: stays("RECONCILE"),
+    POSTPONE: stays("POSTPONE"),
+    ALLOW: stays("ALLOW"),
+    THROTTLE: stays("THROTTLE"),
     CUTOVER: stays("CUTOVER"),
     ROLLBACK: stays("ROLLBACK"),
     FINALIZE: stays("FINALIZE"),
@@ -147,6 +161,38 @@ test.each(WORKING)("pause and continue would not be taken during %s, or move it"
     state,
     context: { paused: false },
   });
+});
+
+test.each(WORKING)("a throttle would not be taken during %s, or move it", (state) => {
+  expect(after(state, EVENTS.THROTTLE)).toMatchObject({ state, taken: true, context: { throttle: 50 } });
+});
+
+const POSTPONABLE = ["backup", "shadow", "copy", "index", "validate", "ready"];
+
+test.each(WORKING)("%s would take a postponement that it cannot keep, or lose one that it can", (state) => {
+  const postponed = after(state, EVENTS.POSTPONE);
+  const taken = POSTPONABLE.includes(state);
+  expect(postponed).toMatchObject({ state, taken, context: { postponed: taken } });
+  // --until validate: what is allowed is only not to be postponed.
+  const allowed = after(state, EVENTS.ALLOW, { postponed: true, until: "validate" });
+  expect(allowed).toMatchObject({ state, taken, context: { postponed: !taken } });
+});
+
+test("a postponed run would cut over by itself, or not once it is allowed or told to", () => {
+  expect(after("validate", EVENTS.DONE, { postponed: true }).state).toBe("ready");
+  const cutover = { state: "cutover", context: { postponed: false, until: null } };
+  expect(after("ready", EVENTS.ALLOW, { postponed: true })).toMatchObject(cutover);
+  expect(after("ready", EVENTS.CUTOVER, { postponed: true, until: "validate" })).toMatchObject(cutover);
+  expect(after("halted", EVENTS.CUTOVER, { postponed: true, from: "ready" })).toMatchObject(cutover);
+});
+
+test("a run resumed at ready would cut over because of a word that changes nothing", () => {
+  expect(after("ready", EVENTS.ALLOW, { postponed: false }).state).toBe("ready");
+});
+
+test("throttle and postponement would not outlive a stop", () => {
+  const { context } = after("copy", EVENTS.STOP, { postponed: true, throttle: 25 });
+  expect(context).toMatchObject({ postponed: true, throttle: 25, paused: false });
 });
 
 test("a run paused at the end of one phase would run through the next", () => {

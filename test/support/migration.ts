@@ -36,6 +36,7 @@ const SETTINGS: Settings = {
   smoke: [],
   smokeFailure: "report",
   queries: [],
+  onHangup: "stop",
 };
 
 /** The clock of every plan here, unless a test says otherwise: the number of leaves must not depend on the day. */

@@ -122,6 +122,63 @@ test("p pauses, and continues what is paused", async () => {
   expect(screen.commands).toEqual(["pause", "continue"]);
 });
 
+test("o postpones the cutover and allows it, until it has begun", async () => {
+  const screen = await show(COPYING, 20);
+  screen.type("o");
+  await screen.until("Postponing the cutover.");
+  screen.push(event(21, { event: "postponed", on: true }));
+  await screen.until("no cutover until it is allowed");
+  screen.type("o");
+  await screen.until("Allowing the cutover.");
+  screen.push(event(22, { event: "postponed", on: false }));
+  screen.push(started(23, "cutover"));
+  screen.type("o");
+  await screen.until("The cutover cannot be postponed any more.");
+  expect(screen.commands).toEqual(["postpone", "allow"]);
+});
+
+test("- and + change the pace, and the screen says which it is", async () => {
+  const screen = await show(COPYING, 20);
+  screen.type("-");
+  await vi.waitUntil(() => screen.commands.length === 1);
+  screen.push(event(21, { event: "throttle", percent: 75 }));
+  await screen.until("works 75 % of the time");
+  screen.type("+");
+  await vi.waitUntil(() => screen.commands.length === 2);
+  screen.push(event(22, { event: "throttle", percent: 100 }));
+  await screen.until("At full speed");
+  expect(screen.frame()).not.toMatch(/throttle +works/);
+  expect(screen.commands).toEqual(["slower", "faster"]);
+});
+
+test("d goes on without this terminal; at a watched run it only says that q leaves", async () => {
+  const own = await show(COPYING, 20);
+  own.type("d");
+  await own.until("Going on without this terminal");
+  expect(own.commands).toEqual(["detach"]);
+  const watched = await show(COPYING, 20, 80, 24, undefined, { watching: true });
+  watched.type("d");
+  await watched.until("q leaves it");
+  expect(watched.commands).toEqual([]);
+});
+
+test.each(["q", "\u0003"])("a watcher who leaves (%j) would stop the run", async (key) => {
+  const screen = await show(COPYING, 20, 80, 24, undefined, { watching: true });
+  await screen.until("q leave; the run goes on");
+  screen.type("?");
+  await screen.until("To stop it: partway stop orders_3f9a1c");
+  screen.type(key);
+  await vi.waitUntil(() => screen.left());
+  expect(screen.commands).toEqual([]);
+});
+
+test("a command that was refused would look as if it had been obeyed", async () => {
+  const screen = await show(COPYING, 20, 80, 24, undefined, { answer: "process 7 refuses: not now" });
+  screen.type("p");
+  await screen.until("process 7 refuses: not now");
+  expect(screen.frame()).not.toContain("Pausing");
+});
+
 test("Ctrl-C asks for a safe stop, and leaves only when pressed again", async () => {
   const screen = await show(COPYING, 20);
   screen.type("\u0003");
@@ -157,13 +214,13 @@ test("? explains every key and glyph", async () => {
 
     q, Ctrl-C  quit safely, the run resumes; Ctrl-C twice leaves at once
     p          pause or continue; the application is not affected
+    - +   o    slower, faster: it rests between batches; postpone or allow cutover
     c          cut over now, when the run says it is ready
     r          roll back, in the retention window; asks for the table's name
     l          the messages take the lower part of the screen, and give it back
     arrows     look at one partition or part: what is known of it; Esc ends that
+    d          go on without this terminal
     ✔ done  ▶ running  · waiting  ‖ paused or stopped  ✘ failed  - not run here
-
-
 
 
 

@@ -2,7 +2,7 @@ import nodeConsole from "node:console";
 import { Socket } from "node:net";
 import type { ReadStream, WriteStream } from "node:tty";
 import { expect, onTestFinished, test, vi } from "vitest";
-import type { Command } from "../../state/events.js";
+import type { Wish } from "../../state/events.js";
 import { createViewStore } from "../../state/fold.js";
 import { startScreen } from "../../ui/screen.js";
 import { canShowScreen } from "../../ui/terminal.js";
@@ -48,14 +48,17 @@ function run() {
   store.push(started(0, "copy"));
   const stdout = new FakeStdout();
   const stdin = new FakeStdin();
-  const commands: Command[] = [];
+  const commands: Wish[] = [];
   const onLeave = vi.fn();
   const screen = startScreen({
     source: store,
     stdout,
     stdin,
     onLeave,
-    onCommand: (command) => commands.push(command),
+    onCommand: (command) => {
+      commands.push(command);
+      return null;
+    },
   });
   onTestFinished(() => screen.stop());
   return { store, stdout, stdin, commands, onLeave, screen };

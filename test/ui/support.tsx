@@ -1,7 +1,7 @@
 /** A run as a screen sees it: events at chosen seconds, folded, drawn at a chosen size. */
 import { render } from "ink-testing-library";
 import { onTestFinished, vi } from "vitest";
-import type { Command, PhaseName, RunEvent, RunEventBody } from "../../state/events.js";
+import type { PhaseName, RunEvent, RunEventBody, Wish } from "../../state/events.js";
 import { createViewStore } from "../../state/fold.js";
 import { emptyView, type RunView } from "../../state/view.js";
 import { App } from "../../ui/App.js";
@@ -104,7 +104,7 @@ export function windowEvent(seconds: number, safe: boolean, verdict: string): Ru
 export interface Shown {
   /** What the terminal shows, without the spaces at line ends. */
   frame(): string;
-  commands: Command[];
+  commands: Wish[];
   left(): boolean;
   push(event: RunEvent): void;
   /** Sends keys as a terminal would. */
@@ -121,15 +121,20 @@ export async function show(
   columns = 80,
   rows = 24,
   whole?: string,
+  { watching = false, answer = null }: { watching?: boolean; answer?: string | null } = {},
 ): Promise<Shown> {
   const store = createViewStore(freshView());
   for (const one of events) store.push(one);
-  const commands: Command[] = [];
+  const commands: Wish[] = [];
   let left = false;
   const screen = render(
     <App
       source={store}
-      onCommand={(command) => commands.push(command)}
+      onCommand={(command) => {
+        commands.push(command);
+        return answer;
+      }}
+      watching={watching}
       onLeave={() => {
         left = true;
       }}

@@ -4,7 +4,14 @@ import type { RunView } from "../../state/view.js";
 import { type Controls, canCutOver, canRollBack, isOver, pending } from "../controls.js";
 import { Line, Span } from "./Line.js";
 
-export function Keys({ view, controls }: { view: RunView; controls: Controls }) {
+export interface KeysProps {
+  view: RunView;
+  controls: Controls;
+  /** Another process runs it. */
+  watching: boolean;
+}
+
+export function Keys({ view, controls, watching }: KeysProps) {
   if (isOver(view)) return null;
   const waitingFor = controls.asked === null ? null : pending(controls.asked, view);
   const message = controls.notice ?? waitingFor;
@@ -12,7 +19,7 @@ export function Keys({ view, controls }: { view: RunView; controls: Controls }) 
     <Box flexDirection="column" flexShrink={0}>
       <Line tone="warn">{message ?? " "}</Line>
       <Line>
-        {keysFor(view, controls).map(([key, does], index) => (
+        {keysFor(view, controls, watching).map(([key, does], index) => (
           <Span key={key}>
             {index === 0 ? "" : "   "}
             <Span tone="strong">{key}</Span> <Span tone="quiet">{does}</Span>
@@ -23,16 +30,16 @@ export function Keys({ view, controls }: { view: RunView; controls: Controls }) 
   );
 }
 
-function keysFor(view: RunView, controls: Controls): [key: string, does: string][] {
+function keysFor(view: RunView, controls: Controls, watching: boolean): [key: string, does: string][] {
   if (controls.typed !== null) {
     return [
       ["Enter", "roll back"],
       ["Esc", "cancel"],
-      ["Ctrl-C", "quit safely"],
+      ["Ctrl-C", watching ? "leave" : "quit safely"],
     ];
   }
   const keys: [string, string][] = [
-    ["q", "quit safely"],
+    watching ? ["q", "leave; the run goes on"] : ["q", "quit safely"],
     ["p", view.paused ? "continue" : "pause"],
   ];
   if (canCutOver(view)) keys.push(["c", "cut over now"]);

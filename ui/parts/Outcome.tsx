@@ -24,6 +24,12 @@ const ENDINGS: Record<OutcomeName, Ending> = {
   failed: { glyph: "failed", word: "Failed", tone: "bad" },
 };
 
+/** What this process did not do itself. */
+const ELSEWHERE: Partial<Record<string, Ending>> = {
+  detached: { glyph: "running", word: "Goes on without this terminal", tone: "good" },
+  gone: { glyph: "failed", word: "No process runs it", tone: "bad" },
+};
+
 export function Outcome({ view, columns }: { view: RunView; columns: number }) {
   const { glyphs } = useTheme();
   const ending = endingOf(view);
@@ -56,11 +62,14 @@ function endingOf({ stopped, finished, smoke }: RunView): Ending | null {
     return rests && smoke !== null && smoke.failed.length > 0 ? SMOKE_FAILED : ENDINGS[finished.outcome];
   }
   if (stopped === null) return null;
+  const elsewhere = ELSEWHERE[stopped.kind];
+  if (elsewhere !== undefined) return elsewhere;
   return ENDINGS[stopped.kind === "stopped" ? "stopped" : "failed"];
 }
 
 function headline({ stopped, finished }: RunView, word: string): string {
   if (stopped === null) return `${word}: ${finished?.message ?? ""}`;
+  if (ELSEWHERE[stopped.kind] !== undefined) return word;
   const kind = stopped.kind === "stopped" ? "" : `${stopped.kind}, `;
   return `${word} (${kind}exit code ${stopped.exitCode})`;
 }
