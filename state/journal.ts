@@ -235,6 +235,41 @@ export class Journal {
     return this.#all(rows.MeasurementRow, "measurements", { id, name });
   }
 
+  /** Keeps a rehearsal: all of it, and what holds the cutover until it is accepted. The newest one counts. */
+  rehearsed(
+    id: string,
+    body: unknown,
+    findings: readonly Omit<rows.FindingRecord, "acceptedAt">[],
+    at: string,
+  ) {
+    const add = () => {
+      const added = this.#run("addRehearsal", { id, body: redactedJson(body), at });
+      const rehearsal = Number(added.lastInsertRowid);
+      for (const { n, verdict, statement, reason } of findings) {
+        const kept = { statement: redact(statement), reason: redact(reason) };
+        this.#run("addFinding", { id, rehearsal, n, verdict, ...kept });
+      }
+    };
+    this.#write("rehearsed", add);
+  }
+
+  /** The newest rehearsal, as it was given, or null. */
+  rehearsal(id: string): { body: unknown; at: string } | null {
+    return this.#maybe(rows.RehearsalRow, "rehearsal", { id });
+  }
+
+  /** The findings of the newest rehearsal. */
+  findings(id: string): rows.FindingRecord[] {
+    return this.#all(rows.FindingRow, "findings", { id });
+  }
+
+  /** Accepts findings of the newest rehearsal by their numbers. */
+  acceptFindings(id: string, numbers: readonly number[], at: string): void {
+    this.#write("acceptFindings", () => {
+      for (const n of numbers) this.#run("acceptFinding", { id, n, at });
+    });
+  }
+
   /** Keeps an event. Of the noisy kinds only the newest is kept, so that the file stays small over a long run. */
   event(e: RunEvent): void {
     const { migration, event: kind } = e;

@@ -10,6 +10,7 @@ import { inspectCommands } from "./inspect.js";
 import { planCommand } from "./plan.js";
 import { proceedCommands } from "./proceed.js";
 import { recoverCommand } from "./recover.js";
+import { rehearseCommand } from "./rehearse.js";
 import { restoreCommand } from "./restore.js";
 import { runCommand } from "./run.js";
 import { schemaCommand } from "./schema.js";
@@ -33,6 +34,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   runCommand(program, act);
   proceedCommands(program, act);
   extendCommand(program, act);
+  rehearseCommand(program, act);
   inspectCommands(program, act);
   recoverCommand(program, act);
   restoreCommand(program, act);

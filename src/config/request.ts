@@ -35,6 +35,8 @@ export interface RawSettings {
   /** Hooks, each `event=command`. */
   on?: readonly string[] | undefined;
   hookTimeout?: string | undefined;
+  /** From the configuration file alone. */
+  rehearse?: { file?: string | undefined; required?: boolean | undefined } | undefined;
   /** Only ever true because the operator typed the table's name. */
   forceDrop?: boolean | undefined;
 }
@@ -100,6 +102,10 @@ export function parseSettings(raw: RawSettings): Settings {
     holdBudgetMs: parseMilliseconds(raw.holdBudget ?? "1s", "--hold-budget"),
     backupDir: raw.backup === undefined || raw.backup === false ? null : raw.backup,
     repair: raw.repair ?? false,
+    rehearse:
+      raw.rehearse === undefined
+        ? null
+        : { file: raw.rehearse.file ?? null, required: raw.rehearse.required ?? false },
     forceDrop: raw.forceDrop ?? false,
     hooks: (raw.on ?? []).map(parseHook),
     hookTimeoutMs: parseMilliseconds(raw.hookTimeout ?? "1m", "--hook-timeout"),

@@ -47,6 +47,8 @@ const settingsShape = {
   /** Commands on events (src/hooks). */
   on: hooks.optional(),
   hookTimeout: z.string().optional(),
+  /** Rehearse the application's statements before the cutover; `required`: no cutover without. */
+  rehearse: z.strictObject({ file: z.string().optional(), required: z.boolean().optional() }).optional(),
 };
 
 /** When a table's turn comes in `partway run --all` (src/many/order.ts). */

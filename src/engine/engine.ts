@@ -23,6 +23,7 @@ import { explainFault } from "./faults.js";
 import { cannot, closing, eventOf, goneMeanwhile, type Intent } from "./intent.js";
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
+import { heldUp, rehearseFirst } from "./rehearsed.js";
 
 export interface EngineOptions {
   plan: Plan;
@@ -219,6 +220,8 @@ export class Engine {
     const snapshot = this.#actor.getSnapshot();
     if (!snapshot.can(event[command]))
       return `${command} is not possible while the run is at ${String(snapshot.value)}`;
+    const held = command === "cutover" ? heldUp(this.#o.journal, this.#o.plan) : null;
+    if (held !== null) return `${held.message}; next: ${held.next}`;
     this.#actor.send(event[command]);
     return null;
   }
@@ -290,11 +293,16 @@ export class Engine {
     };
     if (state === "cutover" && this.#hooks.asks) await this.#askBeforeCutover(stopped);
     report("started", null);
+    let isRehearsed = false;
     try {
       if (state === "cutover" || state === "rollback") await this.#hooks.hold(stopped);
-      await this.#endurance.through(state, stopped, (signal) =>
-        runEffect(state, this.#context(signal), { hold: this.#o.hold }),
-      );
+      await this.#endurance.through(state, stopped, async (signal) => {
+        const context = this.#context(signal);
+        // Once: a cutover whose COMMIT was lost is looked at again, and is not to be held up then.
+        if (!isRehearsed) await rehearseFirst(state, context, this.#o.journal);
+        isRehearsed = true;
+        await runEffect(state, context, { hold: this.#o.hold });
+      });
       report("done", performance.now() - started);
     } catch (error) {
       if (!stopped.aborted) report("failed", performance.now() - started);

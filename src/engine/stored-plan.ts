@@ -25,6 +25,7 @@ const SettingsShape = z.object({
   forceDrop: z.boolean().default(false),
   hooks: z.array(z.object({ event: z.string(), command: z.string() })).default([]),
   hookTimeoutMs: z.number().default(60_000),
+  rehearse: z.object({ file: z.string().nullable(), required: z.boolean() }).nullable().default(null),
 });
 
 const SnapshotShape = z.object({
@@ -72,6 +73,8 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     repair: false,
     on: s.hooks.map(({ event, command }) => `${event}=${command}`),
     hookTimeout: `${s.hookTimeoutMs}ms`,
+    rehearse:
+      s.rehearse === null ? undefined : { file: s.rehearse.file ?? undefined, required: s.rehearse.required },
   };
   return parseSettings(mergePolicy(before, given));
 }

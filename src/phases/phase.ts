@@ -27,6 +27,8 @@ export interface Settings {
   /** Commands that are run on events, and the longest time one may take, ms. */
   hooks: readonly Hook[];
   hookTimeoutMs: number;
+  /** Rehearse the application's statements before the cutover: from where, and whether it may be left out. */
+  rehearse: { file: string | null; required: boolean } | null;
 }
 
 /** What a phase may write down; implemented by the journal. Only what a person will want to read afterwards. */

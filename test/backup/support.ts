@@ -154,6 +154,7 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
       forceDrop: false,
       hooks: [],
       hookTimeoutMs: 60_000,
+      rehearse: null,
     },
     open: async () => {
       const session = await Session.open(target);

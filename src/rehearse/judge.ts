@@ -1,0 +1,147 @@
+/** What the plans on both tables mean for a statement, and what to write instead. Pure. */
+import type { Planned } from "./bench.js";
+import type { Shape } from "./shape.js";
+import type { Rehearsed, Verdict } from "./types.js";
+
+/** Reading every one of this many leaves where an index of the source was enough is worse whatever the costs say. */
+const MANY_LEAVES = 10;
+
+export interface Evidence {
+  shape: Shape;
+  /** null: nothing that is planned (COPY, TRUNCATE). */
+  before: Planned | null;
+  after: Planned | null;
+  /** `schema.name` of the source and of every leaf. */
+  source: string;
+  leaves: readonly string[];
+  /** An index of a leaf (or of the new table) -> its name after cutover. */
+  indexNames: ReadonlyMap<string, string>;
+  table: string;
+  partitionColumn: string;
+  /** Hash leaves are found by equality alone. */
+  isHash: boolean;
+  /** Ratio of costs from which a statement counts as worse. */
+  worse: number;
+}
+
+export type Judgement = Pick<
+  Rehearsed,
+  "verdict" | "reasons" | "advice" | "leaves" | "cost" | "indexes" | "measured"
+>;
+
+export function judge(evidence: Evidence): Judgement {
+  const { before, after } = evidence;
+  const broken = breaks(evidence);
+  const facts = planned(evidence);
+  if (before?.ok === false && broken.length === 0)
+    return {
+      ...facts,
+      verdict: "unknown",
+      reasons: [`it cannot be planned on the source either: ${before.why}`],
+      advice: [],
+    };
+  if (after?.ok === false && before?.ok === true && broken.length === 0) {
+    const unsure = after.state === "55P03" || after.state === "57014";
+    const verdict: Verdict = unsure ? "unknown" : "breaks";
+    return { ...facts, verdict, reasons: [`on the new table: ${after.why}`], advice: [] };
+  }
+  if (broken.length > 0)
+    return {
+      ...facts,
+      verdict: "breaks",
+      reasons: broken.map(({ reason }) => reason),
+      advice: broken.map(({ advice }) => advice),
+    };
+  const reasons = worsenings(evidence, facts);
+  if (reasons.length === 0) return { ...facts, verdict: "fine", reasons, advice: [] };
+  return { ...facts, verdict: "worse", reasons, advice: [predicateAdvice(evidence)] };
+}
+
+function planned({ before, after, leaves, indexNames, source }: Evidence) {
+  const none = { leaves: null, cost: null, indexes: { before: [], lost: [] }, measured: null };
+  if (before === null || after === null || !before.ok || !after.ok) return none;
+  const among = (scanned: readonly string[]) => scanned.filter((name) => leaves.includes(name)).length;
+  const was = before.custom.cost;
+  const is = after.custom.cost;
+  // Costs below one page are noise: an INSERT costs 0.01.
+  const ratio = Math.max(is, 1) / Math.max(was, 1);
+  const kept = new Set(after.custom.indexes.map((name) => indexNames.get(name) ?? name));
+  const used = before.custom.indexes;
+  const scans = among((after.measured ?? after.custom).scanned);
+  const ms = [before.measured?.executedMs ?? null, after.measured?.executedMs ?? null] as const;
+  return {
+    leaves: before.custom.scanned.includes(source)
+      ? { scanned: scans, total: leaves.length, prepared: among(after.prepared.scanned) }
+      : null,
+    cost: { before: was, after: is, ratio },
+    indexes: { before: used, lost: used.filter((name) => !kept.has(name)) },
+    measured: ms[0] === null || ms[1] === null ? null : { beforeMs: ms[0], afterMs: ms[1] },
+  };
+}
+
+function worsenings(evidence: Evidence, facts: ReturnType<typeof planned>): string[] {
+  const { cost, leaves, indexes } = facts;
+  const reasons: string[] = [];
+  if (cost !== null && cost.ratio >= evidence.worse)
+    reasons.push(`it costs ${cost.ratio.toFixed(1)} times as much`);
+  const all = leaves !== null && leaves.scanned === leaves.total;
+  if (all && indexes.before.length > 0 && leaves.total > MANY_LEAVES)
+    reasons.push(`it reads all ${leaves.total} leaves where ${indexes.before.join(", ")} was enough`);
+  if (reasons.length > 0 && indexes.lost.length > 0)
+    reasons.push(`no leaf's plan uses ${indexes.lost.join(", ")}`);
+  return reasons;
+}
+
+/** Which condition is missing for leaves to be left out. */
+function predicateAdvice({ shape, partitionColumn: column, isHash }: Evidence): string {
+  const example = isHash ? `AND ${column} = ...` : `AND ${column} >= ... AND ${column} < ...`;
+  switch (shape.partition) {
+    case "absent":
+      return `There is no condition on ${column}, so every leaf is read. Add one: ${example}`;
+    case "wrapped":
+      return `${column} stands inside an expression only, which leaves no leaf out. Compare the column itself: ${example}`;
+    case "compared":
+      return `${column} is compared with what is known only while the statement runs, or in a way that leaves no leaf out (OR, ${
+        isHash ? "a range" : "another type"
+      }). partway rehearse --analyze shows which leaves are really read; a constant or parameter does better: ${example}`;
+  }
+}
+
+interface Break {
+  reason: string;
+  advice: string;
+}
+
+/** What does not work on a partitioned table, whether or not the planner says so. */
+function breaks({ shape, after, table, partitionColumn }: Evidence): Break[] {
+  const found: Break[] = [];
+  if (after?.ok === false && after.state === "42P10") {
+    const target = [...(shape.conflict ?? []), partitionColumn];
+    found.push({
+      reason: `42P10: ${after.why}`,
+      advice: `Write ON CONFLICT (${[...new Set(target)].join(", ")}): rows of the same ${(shape.conflict ?? []).join(", ")} then conflict only with the same ${partitionColumn}.`,
+    });
+  }
+  if (shape.copyTo)
+    found.push({
+      reason: "42809: COPY TO does not read a partitioned table",
+      advice: `Write COPY (SELECT * FROM ${table}) TO ...`,
+    });
+  if (shape.only)
+    found.push({
+      reason: "ONLY means the parent alone, which holds no rows",
+      advice: "Leave ONLY out.",
+    });
+  if (shape.returnsSystem.length > 0)
+    found.push({
+      reason: `0A000: INSERT cannot return ${shape.returnsSystem.join(", ")} of a row that went into a leaf`,
+      advice:
+        "Return a column of the table; to tell an insert from an update, compare a column set by the one only.",
+    });
+  if (shape.wholeRow.length > 0)
+    found.push({
+      reason: `0A000 once prepared: the row type of ${shape.wholeRow.join(", ")} changes at the cutover (cached plan must not change result type)`,
+      advice: `Select (${shape.wholeRow[0] ?? "t"}).* or the columns, or reconnect after the cutover.`,
+    });
+  return found;
+}
