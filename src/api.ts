@@ -222,7 +222,7 @@ export interface ResumeOptions extends ConnectOptions, StateOptions, RawSettings
   until?: PhaseName | null | undefined;
   takeover?: boolean | undefined;
   onEvent?: ((event: RunEvent) => void) | undefined;
-  /** cutover: accept everything the newest rehearsal found. */
+  /** cutover: accept everything that was found by a rehearsal. */
   accept?: boolean | undefined;
   /** finalize before the deadline: the table's name, typed. */
   force?: string | undefined;

@@ -32,15 +32,14 @@ export async function rehearse(options: RehearseOptions): Promise<RehearsalRepor
   return withJournal(options, async (journal, plan) => {
     const how = { file: options.file ?? null, worse, analyze: options.analyze ?? false };
     const target = await targetOf(options);
-    const rehearsal = await withSession(target, (session) => rehearseOn(session, plan, how)).catch(
+    const made = await withSession(target, (session) => rehearseOn(session, plan, how)).catch(
       (error: unknown) => Promise.reject(explainUntouched(error)),
     );
-    keep(journal, rehearsal);
-    return { ...rehearsal, open: openFindings(journal, plan.id).map(({ n }) => n) };
+    return { ...keep(journal, made), open: openFindings(journal, plan.id).map(({ n }) => n) };
   });
 }
 
-/** Accepts findings of the newest rehearsal: those named, or all. Errors: bad-input for a number that is none. */
+/** Accepts findings: those named, or all. Errors: bad-input for a number that is none. */
 export function acceptFindings(
   options: StateOptions & { id?: string | undefined; numbers: readonly number[] | "all" },
 ): Promise<{ migration: string; accepted: number[]; open: number[] }> {
@@ -50,7 +49,7 @@ export function acceptFindings(
     const wrong = numbers === "all" ? [] : numbers.filter((n) => !found.includes(n));
     if (wrong.length > 0)
       throw badInput(
-        `the newest rehearsal of ${id} has no finding ${wrong.join(", ")}`,
+        `there is no finding ${wrong.join(", ")} of migration ${id}`,
         found.length === 0 ? `partway rehearse ${id}` : `Findings: ${found.join(", ")}.`,
       );
     const accepted = numbers === "all" ? found : [...numbers];

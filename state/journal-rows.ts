@@ -138,13 +138,21 @@ export const CutoverRow = z
 export const MeasurementRow = z.object({ name: text, value: z.number(), at: text });
 export const RehearsalRow = z.object({ id, body: json, at: text });
 export const FindingRow = z
-  .object({ n: count, verdict: text, statement: text, reason: text, accepted_at: text.nullable() })
+  .object({
+    n: count,
+    verdict: text,
+    statement: text,
+    reason: text,
+    accepted_at: text.nullable(),
+    origin: text,
+  })
   .transform((row) => ({
     n: row.n,
     verdict: row.verdict,
     statement: row.statement,
     reason: row.reason,
     acceptedAt: row.accepted_at,
+    origin: row.origin,
   }));
 export const EventRow = z.object({ id, kind: text, body: text });
 export const CommandRow = z

@@ -107,11 +107,12 @@ CREATE TABLE command (
 CREATE INDEX command_pending ON command (migration) WHERE taken = 0;
 `;
 
-/** Rehearsals (src/rehearse): the newest one of a migration counts. `body`: all of it; `finding`: what holds the cutover. */
+/** Rehearsals (src/rehearse): the newest one of each origin counts (pg_stat_statements, a file). `body`: all of it; `finding`: what holds the cutover. */
 const REHEARSALS = /*sql*/ `
 CREATE TABLE rehearsal (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   migration  TEXT NOT NULL REFERENCES migration (id),
+  origin     TEXT NOT NULL,
   body       TEXT NOT NULL,
   at         TEXT NOT NULL
 ) STRICT;

@@ -38,6 +38,8 @@ type Name = keyof typeof SQL;
  */
 export type WriteHook = (write: { n: number; label: string; point: "before" | "inside" | "after" }) => void;
 
+type NewFinding = Pick<rows.FindingRecord, "n" | "verdict" | "statement" | "reason">;
+
 export interface OpenOptions {
   onWrite?: WriteHook;
 }
@@ -235,15 +237,10 @@ export class Journal {
     return this.#all(rows.MeasurementRow, "measurements", { id, name });
   }
 
-  /** Keeps a rehearsal: all of it, and what holds the cutover until it is accepted. The newest one counts. */
-  rehearsed(
-    id: string,
-    body: unknown,
-    findings: readonly Omit<rows.FindingRecord, "acceptedAt">[],
-    at: string,
-  ) {
+  /** Keeps a rehearsal: all of it, and what holds the cutover until it is accepted. The newest of its origin counts. */
+  rehearsed(id: string, origin: string, body: unknown, findings: readonly NewFinding[], at: string): void {
     const add = () => {
-      const added = this.#run("addRehearsal", { id, body: redactedJson(body), at });
+      const added = this.#run("addRehearsal", { id, origin, body: redactedJson(body), at });
       const rehearsal = Number(added.lastInsertRowid);
       for (const { n, verdict, statement, reason } of findings) {
         const kept = { statement: redact(statement), reason: redact(reason) };
@@ -258,12 +255,12 @@ export class Journal {
     return this.#maybe(rows.RehearsalRow, "rehearsal", { id });
   }
 
-  /** The findings of the newest rehearsal. */
+  /** The findings of the newest rehearsal of each origin. */
   findings(id: string): rows.FindingRecord[] {
     return this.#all(rows.FindingRow, "findings", { id });
   }
 
-  /** Accepts findings of the newest rehearsal by their numbers. */
+  /** Accepts findings by their numbers. */
   acceptFindings(id: string, numbers: readonly number[], at: string): void {
     this.#write("acceptFindings", () => {
       for (const n of numbers) this.#run("acceptFinding", { id, n, at });

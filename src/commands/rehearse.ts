@@ -15,12 +15,7 @@ export function rehearseCommand(program: Command, act: Act): void {
     .option("--file <file>", "SQL statements, separated by semicolons (default: pg_stat_statements)")
     .option("--worse <ratio>", "costs this many times as high hold up the cutover (default 5)")
     .option("--analyze", "also execute what only reads, on both tables, and measure")
-    .addOption(
-      new Option(
-        "--accept [n...]",
-        "rehearse nothing: accept these findings of the newest rehearsal (default all)",
-      ),
-    )
+    .addOption(new Option("--accept [n...]", "rehearse nothing: accept these findings (default all)"))
     .option("--markdown", "the report as Markdown");
   withJson(withState(withConnection(command)));
   example(

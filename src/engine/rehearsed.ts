@@ -12,7 +12,7 @@ import type { Rehearsal } from "../rehearse/types.js";
 /** Statements that are named in a refusal; the others are counted. */
 const NAMED = 10;
 
-/** The findings of the newest rehearsal that nobody has accepted. */
+/** The findings that nobody has accepted. */
 export function openFindings(journal: Journal, id: string): FindingRecord[] {
   return journal.findings(id).filter(({ acceptedAt }) => acceptedAt === null);
 }
@@ -30,7 +30,7 @@ export function heldUp(journal: Journal, { id }: Plan): PartwayError | null {
   });
 }
 
-/** Accepts whatever the newest rehearsal found. */
+/** Accepts whatever was found. */
 export function acceptAll(journal: Journal, id: string): void {
   accept(
     journal,
@@ -43,14 +43,20 @@ export function accept(journal: Journal, id: string, numbers: readonly number[])
   if (numbers.length > 0) journal.acceptFindings(id, numbers, new Date().toISOString());
 }
 
-/** Keeps a rehearsal. */
-export function keep(journal: Journal, rehearsal: Rehearsal): void {
-  const findings = rehearsal.statements.filter(isHeldUp).map(({ n, verdict, text, reasons }) => ({
+/** Keeps a rehearsal; gives it with the numbers its statements have from now on, beside what others found. */
+export function keep(journal: Journal, made: Rehearsal): Rehearsal {
+  const { migration: id, from } = made;
+  const others = journal.findings(id).filter(({ origin }) => origin !== from);
+  const last = Math.max(0, ...others.map(({ n }) => n));
+  const statements = made.statements.map((one) => ({ ...one, n: one.n + last }));
+  const findings = statements.filter(isHeldUp).map(({ n, verdict, text, reasons }) => ({
     ...{ n, verdict },
     statement: oneLine(text),
     reason: reasons.join("; "),
   }));
-  journal.rehearsed(rehearsal.migration, rehearsal, findings, new Date().toISOString());
+  const rehearsal = { ...made, statements };
+  journal.rehearsed(id, from, rehearsal, findings, new Date().toISOString());
+  return rehearsal;
 }
 
 /** A statement as one line that fits a list. */

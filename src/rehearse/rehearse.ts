@@ -101,7 +101,7 @@ function chosen({ from, statements }: Workload, plan: Plan): WorkloadStatement[]
   if (from !== "pg_stat_statements") return statements;
   const { shadow } = plan.names;
   const own =
-    /\bpartway\b|TABLESAMPLE SYSTEM \(\$1::text::float8\)|WITH RECURSIVE step AS|^SELECT \(SELECT min\(/;
+    /\bpartway(_rehearsal)?\b|TABLESAMPLE SYSTEM \(\$1::text::float8\)|WITH RECURSIVE step AS|^SELECT \(SELECT min\(/;
   const dump = /^COPY \S+ \([^()]+\) TO stdout;?$/;
   return statements.filter(
     ({ text }) => !text.includes(shadow) && !own.test(text) && !dump.test(text.trim()),
@@ -119,6 +119,8 @@ async function one(stage: Stage, statement: WorkloadStatement): Promise<Found | 
     return statement.text.includes(source)
       ? { ...statement, ...NOTHING, verdict: "unknown", reasons: [`it cannot be read: ${first.why}`] }
       : null;
+  // Somebody looked at a plan: that is not the application's work.
+  if (statement.calls !== null && "ExplainStmt" in first.tree) return null;
   const body = bodyOf(statement.text, first.tree);
   const usable = parser.one(body);
   const text = usable.ok ? withUsableParams(body, usable.tree, usable.tokens) : body;
@@ -143,6 +145,8 @@ async function one(stage: Stage, statement: WorkloadStatement): Promise<Found | 
     table: qualified(schema, source),
     partitionColumn,
     isHash: plan.request.scheme.kind === "hash",
+    key: plan.key.map(({ name }) => name),
+    keyIndex: plan.keyIndexName,
     worse: stage.how.worse,
   });
   return { ...statement, ...judged };

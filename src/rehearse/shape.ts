@@ -15,9 +15,9 @@ export interface Shape {
   only: boolean;
   /** `COPY t TO`, not `COPY (SELECT ...) TO`. */
   copyTo: boolean;
-  /** The columns ON CONFLICT infers an index from; null without, or for a named constraint. */
-  conflict: string[] | null;
-  /** System columns an INSERT returns. */
+  /** What ON CONFLICT looks at; null without. */
+  conflict: Conflict | null;
+  /** System columns an INSERT or a MERGE returns. */
   returnsSystem: string[];
   /** Aliases of the table that stand as one value in the result. */
   wholeRow: string[];
@@ -25,6 +25,12 @@ export interface Shape {
   /** How conditions speak of the partition column: compared as it is, or only inside an expression. */
   partition: "compared" | "wrapped" | "absent";
 }
+
+/** Columns an index is inferred from, a constraint by name, or whatever index there is. */
+export type Conflict =
+  | { on: "columns"; columns: string[] }
+  | { on: "constraint"; name: string }
+  | { on: "anything" };
 
 const KINDS: Readonly<Record<string, Shape["kind"]>> = {
   SelectStmt: "select",
@@ -55,7 +61,9 @@ export function shapeOf(
     copyTo: kind === "copy" && fields["is_from"] !== true && isFields(fields["relation"]),
     conflict: conflictOf(fields),
     returnsSystem:
-      kind === "insert" ? systemColumns(fields["returningClause"] ?? fields["returningList"]) : [],
+      kind === "insert" || kind === "merge"
+        ? systemColumns(fields["returningClause"] ?? fields["returningList"])
+        : [],
     wholeRow: wholeRows(fields, aliases, columns),
     params: paramsOf(fields, columns),
     partition: partitionUse(fields, partitionColumn),
@@ -77,12 +85,16 @@ function changes(tree: Fields): boolean {
   return found;
 }
 
-function conflictOf(fields: Fields): string[] | null {
+function conflictOf(fields: Fields): Conflict | null {
   const clause = fields["onConflictClause"];
-  const infer = isFields(clause) ? clause["infer"] : undefined;
-  const elements = isFields(infer) ? listOf(infer["indexElems"]) : [];
-  if (elements.length === 0) return null;
-  return elements.map((one) => textOf(node(one, "IndexElem")?.["name"]) ?? "(an expression)");
+  if (!isFields(clause)) return null;
+  const infer = isFields(clause["infer"]) ? clause["infer"] : {};
+  const name = textOf(infer["conname"]);
+  if (name !== null) return { on: "constraint", name };
+  const elements = listOf(infer["indexElems"]);
+  if (elements.length === 0) return { on: "anything" };
+  const columns = elements.map((one) => textOf(node(one, "IndexElem")?.["name"]) ?? "(an expression)");
+  return { on: "columns", columns };
 }
 
 function systemColumns(returning: unknown): string[] {
