@@ -31,6 +31,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
     "test/migrations/{values,indexes,rights,schemes,again}.test.ts",
     "test/{engine,systems}/**",
     "test/phases/{drop,retain}.test.ts",
+    "test/rehearse/gate.test.ts",
   ],
   pg18: [
     "test/{backup,cli,clients,demo,faults,guards,review}/**",

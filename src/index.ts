@@ -45,3 +45,4 @@ export type { MigrationRequest, Plan } from "./plan/types.js";
 export { type Recovered, recover } from "./recover.js";
 export { publishedSchema, type SchemaName } from "./schema/publish.js";
 export { type ListDocument, listDocument, type StatusDocument, statusDocument } from "./schema/status.js";
+export { acceptFindings, type RehearsalReport, type RehearseOptions, rehearse } from "./rehearsal.js";

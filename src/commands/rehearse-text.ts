@@ -50,7 +50,7 @@ function title({ table, from, statements }: RehearsalReport): string {
 
 const holds = ({ verdict }: Rehearsed): boolean => verdict === "worse" || verdict === "breaks";
 const told = (statements: readonly Rehearsed[]): Rehearsed[] =>
-  statements.filter(({ verdict }) => verdict !== "fine");
+  statements.filter(({ reasons }) => reasons.length > 0);
 
 function cells(one: Rehearsed, width: number): string[] {
   const { leaves, cost } = one;

@@ -101,7 +101,7 @@ function chosen({ from, statements }: Workload, plan: Plan): WorkloadStatement[]
   if (from !== "pg_stat_statements") return statements;
   const { shadow } = plan.names;
   const own =
-    /\bpartway(_rehearsal)?\b|TABLESAMPLE SYSTEM \(\$1::text::float8\)|WITH RECURSIVE step AS|^SELECT \(SELECT min\(/;
+    /\bpartway(_rehearsal)?\b|TABLESAMPLE SYSTEM \(\$1::text::float8\)|WITH RECURSIVE step AS|AS nulls,\s+\S[\s\S]* AS infinite|d\.value::text AS value/;
   const dump = /^COPY \S+ \([^()]+\) TO stdout;?$/;
   return statements.filter(
     ({ text }) => !text.includes(shadow) && !own.test(text) && !dump.test(text.trim()),
@@ -178,7 +178,13 @@ async function plansOf(
 ): Promise<{ before: Planned | null; after: Planned | null }> {
   if (shape.kind === "copy" || shape.kind === "truncate") return { before: null, after: null };
   const known = await bench.types(text);
-  if (!known.ok) return { before: known, after: null };
+  if (!known.ok) {
+    // Written for the new table already?
+    const there = await bench.types(aimed);
+    if (!there.ok) return { before: known, after: null };
+    const values = chooseValues(there.types, shape.params, bench.columns);
+    return { before: known, after: await bench.plan(aimed, values, false) };
+  }
   const values = chooseValues(known.types, shape.params, bench.columns);
   const measure = how.analyze && shape.isReadOnly;
   const before = await bench.plan(text, values, measure);
