@@ -87,7 +87,12 @@ async function rehearseNow(
   const { plan } = context;
   try {
     const session = await context.open();
-    const rehearsal = await rehearseOn(session, plan, { file, worse: WORSE, analyze: false });
+    const rehearsal = await rehearseOn(session, plan, {
+      file,
+      worse: WORSE,
+      analyze: false,
+      gate: context.gate,
+    });
     keep(journal, rehearsal);
     const open = openFindings(journal, plan.id).length;
     context.emit({

@@ -28,6 +28,8 @@ export interface RehearseHow {
   worse: number;
   /** Execute what only reads, on both tables. */
   analyze: boolean;
+  /** Awaited before each statement; throws when the run was stopped. */
+  gate?: () => Promise<void>;
 }
 
 const ALWAYS_UNSEEN = [
@@ -46,6 +48,7 @@ export async function rehearseOn(session: Session, plan: Plan, how: RehearseHow)
   const statements: Rehearsed[] = [];
   const limits = [...workload.limits, ...ALWAYS_UNSEEN];
   for (const statement of chosen(workload, plan)) {
+    await how.gate?.();
     const found = await one(stage, statement);
     if (found !== null) statements.push({ ...found, n: statements.length + 1 });
   }

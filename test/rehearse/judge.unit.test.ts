@@ -36,7 +36,8 @@ function evidence(
   };
 }
 
-const lookup = ok(facts(8, [SOURCE], ["orders_pkey"]));
+const atSource = facts(8, [SOURCE], ["orders_pkey"]);
+const lookup = ok(atSource);
 
 describe("a statement that gets much worse holds up the cutover", () => {
   test("by its cost, with the condition that is missing", () => {
@@ -67,6 +68,22 @@ describe("a statement that gets much worse holds up the cutover", () => {
       [ok(facts(900, [SOURCE])), ok(facts(1800, LEAVES))],
     ] as const;
     for (const [before, after] of fine) expect(judge(evidence(before, after)).verdict).toBe("fine");
+  });
+
+  test("not leaves that --analyze saw left out by a nested loop, unless the time is worse too", () => {
+    const run = (ms: number, scanned: string[]) => ({ ...facts(96, scanned), executedMs: ms });
+    const after = (ms: number, scanned: string[]): Planned => ({
+      ...{ ok: true, custom: facts(96, LEAVES), prepared: facts(96, LEAVES) },
+      measured: run(ms, scanned),
+    });
+    const before: Planned = {
+      ...{ ok: true, custom: atSource, prepared: atSource },
+      measured: run(2, [SOURCE]),
+    };
+    const verdict = (ms: number, scanned: string[]) => judge(evidence(before, after(ms, scanned))).verdict;
+    expect(verdict(3, LEAVES.slice(0, 1))).toBe("fine");
+    expect(verdict(30, LEAVES.slice(0, 1))).toBe("worse");
+    expect(verdict(3, LEAVES)).toBe("worse");
   });
 
   test("the threshold is the operator's", () => {
