@@ -113,13 +113,12 @@ function worsenings(evidence: Evidence, facts: ReturnType<typeof planned>): stri
  * time is no worse, the cost says nothing.
  */
 function isLeftOutLater(
-  { after, worse }: Evidence,
+  { after, worse, leaves: all }: Evidence,
   { leaves, measured }: ReturnType<typeof planned>,
 ): boolean {
   if (leaves === null || measured === null || after?.ok !== true) return false;
-  return (
-    leaves.scanned < after.custom.scanned.length && measured.afterMs < worse * Math.max(measured.beforeMs, 1)
-  );
+  const expected = after.custom.scanned.filter((name) => all.includes(name)).length;
+  return leaves.scanned < expected && measured.afterMs < worse * Math.max(measured.beforeMs, 1);
 }
 
 /** Which condition is missing for leaves to be left out. */

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, inject, test } from "vitest";
 import { proceed, type RunOptions, run } from "../../src/api.js";
 import { EXIT } from "../../src/errors.js";
 import { Session } from "../../src/pg/session.js";
@@ -121,7 +121,8 @@ test("a rehearsal that must be made and cannot lets the run come to its cutover,
 });
 
 test("what the application has sent is found in pg_stat_statements, without Partway's own statements", async () => {
-  const server = await startOwnServer("18", { flags: ["-c", "shared_preload_libraries=pg_stat_statements"] });
+  const flags = ["-c", "shared_preload_libraries=pg_stat_statements"];
+  const server = await startOwnServer(inject("server").version, { flags });
   const application = await Session.open(targetOf(server.superuserUrl));
   try {
     await application.query("CREATE EXTENSION pg_stat_statements SCHEMA public");
