@@ -42,7 +42,8 @@ export function judge(evidence: Evidence): Judgement {
   const { before, after } = evidence;
   const broken = breaks(evidence);
   const facts = planned(evidence);
-  if (before?.ok === false && after?.ok === true && broken.length === 0)
+  const refused = before?.ok === false && !UNSURE.has(before.state ?? "");
+  if (refused && after?.ok === true && broken.length === 0)
     return {
       ...facts,
       verdict: "fine",
@@ -55,7 +56,7 @@ export function judge(evidence: Evidence): Judgement {
     return {
       ...facts,
       verdict: "unknown",
-      reasons: [`it cannot be planned on the source either: ${before.why}`],
+      reasons: [`it cannot be planned on the source: ${before.why}`],
       advice: [],
     };
   if (after?.ok === false && before?.ok === true && broken.length === 0) {

@@ -137,6 +137,8 @@ describe("a statement that breaks holds up the cutover", () => {
     const judged = judge(evidence(no("42P10", "no unique constraint"), ok(facts(0, []))));
     expect(judged.verdict).toBe("fine");
     expect(judged.reasons.join()).toContain("from the cutover on only");
+    // A lock on the source says nothing of the statement.
+    expect(judge(evidence(no("55P03", "lock timeout"), ok(facts(0, [])))).verdict).toBe("unknown");
   });
 
   test("what does not plan on the source either is no finding", () => {
