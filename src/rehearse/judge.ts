@@ -171,10 +171,10 @@ function breaks(evidence: Evidence): Break[] {
 }
 
 /** ON CONFLICT: the unique index is one of the key and the partition column together from the cutover on. */
-function conflicts({ shape, after, partitionColumn, key, keyIndex }: Evidence): Break[] {
+function conflicts({ shape, before, after, partitionColumn, key, keyIndex }: Evidence): Break[] {
   const { conflict } = shape;
   if (conflict?.on === "columns") {
-    if (after?.ok !== false || after.state !== "42P10") return [];
+    if (before?.ok !== true || after?.ok !== false || after.state !== "42P10") return [];
     const columns = [...new Set([...conflict.columns, partitionColumn])].join(", ");
     const only = conflict.columns.join(", ");
     return [
