@@ -29,6 +29,7 @@ import { explainFault, explainUntouched } from "./engine/faults.js";
 import type { Intent } from "./engine/intent.js";
 import { forwardCommand } from "./engine/other-process.js";
 import { reconcile } from "./engine/reconcile.js";
+import { acceptAll, heldUp } from "./engine/rehearsed.js";
 import { alreadyEnded, endedMeanwhile, type Running, restedMeanwhile } from "./engine/running.js";
 import { openState, pickMigration, type StateDir } from "./engine/state-dir.js";
 import {
@@ -245,6 +246,8 @@ export interface ResumeOptions extends ConnectOptions, StateOptions, RawSettings
   postpone?: boolean | undefined;
   takeover?: boolean | undefined;
   onEvent?: ((event: RunEvent) => void) | undefined;
+  /** cutover: accept everything that was found by a rehearsal. */
+  accept?: boolean | undefined;
   /** finalize before the deadline: the table's name, typed. */
   force?: string | undefined;
 }
@@ -256,6 +259,11 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   const made = readPlan(record);
   const ended = alreadyEnded(record, made, intent);
   if (ended !== null) return ended;
+  if (intent === "cutover") {
+    if (options.accept === true) acceptAll(state.journal, made.id);
+    const held = heldUp(state.journal, made);
+    if (held !== null) throw held;
+  }
   // A live process drives it: the wish is passed on through the journal.
   const elsewhere = options.takeover === true ? null : await forwardCommand(state, record, intent);
   if (elsewhere !== null) return elsewhere;

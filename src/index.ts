@@ -43,6 +43,7 @@ export {
 export type { AllOptions } from "./many/tables.js";
 export type { MigrationRequest, Plan } from "./plan/types.js";
 export { type Recovered, recover } from "./recover.js";
+export { acceptFindings, type RehearsalReport, type RehearseOptions, rehearse } from "./rehearsal.js";
 export { type ReportFormat, type ReportOptions, report } from "./report.js";
 export { publishedSchema, type SchemaName } from "./schema/publish.js";
 export { type ListDocument, listDocument, type StatusDocument, statusDocument } from "./schema/status.js";

@@ -64,7 +64,7 @@ export function kindOf(label: string): string {
 
 /** What takes locks, settings or marks in a transaction, and what ends one without its changes. */
 const HARMLESS =
-  /^(BEGIN|START|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LOCK|EXPLAIN(?! ANALY| \(ANALY)|COPY [\s\S]* TO STDOUT)\b/i;
+  /^(BEGIN|START|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LOCK|PREPARE partway_rehearsal|DEALLOCATE|EXPLAIN(?! ANALY| \(ANALY)|COPY [\s\S]* TO STDOUT)\b/i;
 const READS = /^(SELECT|WITH|TABLE|VALUES)\b/i;
 const WRITES_IN_QUERY = /\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+[^\s]+(\s+AS\s+\S+)?\s+SET)\b/i;
 /** Functions that do something which outlives the query: sequences, advisory locks, other backends. */

@@ -134,6 +134,24 @@ export const CutoverRow = z
   }));
 
 export const MeasurementRow = z.object({ name: text, value: z.number(), at: text });
+export const RehearsalRow = z.object({ id, body: json, at: text });
+export const FindingRow = z
+  .object({
+    n: count,
+    verdict: text,
+    statement: text,
+    reason: text,
+    accepted_at: text.nullable(),
+    origin: text,
+  })
+  .transform((row) => ({
+    n: row.n,
+    verdict: row.verdict,
+    statement: row.statement,
+    reason: row.reason,
+    acceptedAt: row.accepted_at,
+    origin: row.origin,
+  }));
 export const EventRow = z.object({ id, kind: text, body: text });
 export const CommandRow = z
   .object({ id, name: CommandSchema })
@@ -148,4 +166,6 @@ export type IndexBuildRecord = z.output<typeof IndexBuildRow>;
 export type ValidationRecord = z.output<typeof ValidationRow>;
 export type CutoverRecord = z.output<typeof CutoverRow>;
 export type MeasurementRecord = z.output<typeof MeasurementRow>;
+/** A statement that is held against the cutover, and when somebody accepted it. */
+export type FindingRecord = z.output<typeof FindingRow>;
 export type CommandRecord = z.output<typeof CommandRow>;

@@ -107,8 +107,30 @@ CREATE TABLE command (
 CREATE INDEX command_pending ON command (migration) WHERE taken = 0;
 `;
 
+/** Rehearsals (src/rehearse): the newest one of each origin counts (pg_stat_statements, a file). `body`: all of it; `finding`: what holds the cutover. */
+const REHEARSALS = /*sql*/ `
+CREATE TABLE rehearsal (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  migration  TEXT NOT NULL REFERENCES migration (id),
+  origin     TEXT NOT NULL,
+  body       TEXT NOT NULL,
+  at         TEXT NOT NULL
+) STRICT;
+CREATE INDEX rehearsal_migration ON rehearsal (migration);
+
+CREATE TABLE finding (
+  rehearsal   INTEGER NOT NULL REFERENCES rehearsal (id),
+  n           INTEGER NOT NULL,
+  verdict     TEXT NOT NULL,
+  statement   TEXT NOT NULL,
+  reason      TEXT NOT NULL,
+  accepted_at TEXT,
+  PRIMARY KEY (rehearsal, n)
+) STRICT, WITHOUT ROWID;
+`;
+
 /** STEPS[n] takes a journal from version n to n + 1. */
-export const STEPS: readonly string[] = [VERSION_1];
+export const STEPS: readonly string[] = [VERSION_1, REHEARSALS];
 
 /** The version this program writes (PRAGMA user_version). */
 export const VERSION = STEPS.length;

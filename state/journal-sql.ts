@@ -37,6 +37,21 @@ export const SQL = {
   addMeasurement: /*sql*/ `INSERT INTO measurement (migration, name, value, at) VALUES (@id, @name, @value, @at)`,
   measurements: /*sql*/ `SELECT * FROM measurement WHERE migration = @id AND name = @name ORDER BY id`,
   allMeasurements: /*sql*/ `SELECT * FROM measurement WHERE migration = @id ORDER BY id`,
+  addRehearsal: /*sql*/ `INSERT INTO rehearsal (migration, origin, body, at) VALUES (@id, @origin, @body, @at)`,
+  /** What was accepted stays accepted while the same is found of the same statement. */
+  addFinding: /*sql*/ `
+    INSERT INTO finding (rehearsal, n, verdict, statement, reason, accepted_at)
+    VALUES (@rehearsal, @n, @verdict, @statement, @reason,
+            (SELECT max(f.accepted_at) FROM finding f JOIN rehearsal r ON r.id = f.rehearsal
+              WHERE r.migration = @id AND f.statement = @statement AND f.verdict = @verdict))`,
+  rehearsal: /*sql*/ `SELECT id, body, at FROM rehearsal WHERE migration = @id ORDER BY id DESC LIMIT 1`,
+  findings: /*sql*/ `
+    SELECT f.n, f.verdict, f.statement, f.reason, f.accepted_at, r.origin
+      FROM finding f JOIN rehearsal r ON r.id = f.rehearsal
+     WHERE r.id IN (SELECT max(id) FROM rehearsal WHERE migration = @id GROUP BY origin) ORDER BY f.n`,
+  acceptFinding: /*sql*/ `
+    UPDATE finding SET accepted_at = @at
+     WHERE rehearsal IN (SELECT max(id) FROM rehearsal WHERE migration = @id GROUP BY origin) AND n = @n AND accepted_at IS NULL`,
   dropEventsOfKind: /*sql*/ `DELETE FROM event WHERE migration = @migration AND kind = @kind`,
   addEvent: /*sql*/ `INSERT INTO event (migration, kind, body) VALUES (@migration, @kind, @body)`,
   events: /*sql*/ `SELECT id, kind, body FROM event WHERE migration = @id AND id > @since ORDER BY id`,

@@ -38,6 +38,8 @@ type Name = keyof typeof SQL;
  */
 export type WriteHook = (write: { n: number; label: string; point: "before" | "inside" | "after" }) => void;
 
+type NewFinding = Pick<rows.FindingRecord, "n" | "verdict" | "statement" | "reason">;
+
 export interface OpenOptions {
   onWrite?: WriteHook;
 }
@@ -242,6 +244,36 @@ export class Journal {
 
   allMeasurements(id: string): rows.MeasurementRecord[] {
     return this.#all(rows.MeasurementRow, "allMeasurements", { id });
+  }
+
+  /** Keeps a rehearsal: all of it, and what holds the cutover until it is accepted. The newest of its origin counts. */
+  rehearsed(id: string, origin: string, body: unknown, findings: readonly NewFinding[], at: string): void {
+    const add = () => {
+      const added = this.#run("addRehearsal", { id, origin, body: redactedJson(body), at });
+      const rehearsal = Number(added.lastInsertRowid);
+      for (const { n, verdict, statement, reason } of findings) {
+        const kept = { statement: redact(statement), reason: redact(reason) };
+        this.#run("addFinding", { id, rehearsal, n, verdict, ...kept });
+      }
+    };
+    this.#write("rehearsed", add);
+  }
+
+  /** The newest rehearsal, as it was given, or null. */
+  rehearsal(id: string): { body: unknown; at: string } | null {
+    return this.#maybe(rows.RehearsalRow, "rehearsal", { id });
+  }
+
+  /** The findings of the newest rehearsal of each origin. */
+  findings(id: string): rows.FindingRecord[] {
+    return this.#all(rows.FindingRow, "findings", { id });
+  }
+
+  /** Accepts findings by their numbers. */
+  acceptFindings(id: string, numbers: readonly number[], at: string): void {
+    this.#write("acceptFindings", () => {
+      for (const n of numbers) this.#run("acceptFinding", { id, n, at });
+    });
   }
 
   /** Keeps an event. Of the noisy kinds only the newest is kept, so that the file stays small over a long run. */

@@ -67,6 +67,8 @@ export function proceedCommands(program: Command, act: Act): void {
         "--config <file>",
         "with --all: configuration file (default: partway.config.* in this folder)",
       );
+    if (entry.intent === "cutover")
+      command.option("--accept", "accept everything that partway rehearse found");
     if (entry.intent === "finalize")
       command.option("--force <table>", "drop before the deadline; takes the table's name");
     example(command, entry.example);

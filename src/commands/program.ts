@@ -11,6 +11,7 @@ import { inspectCommands } from "./inspect.js";
 import { planCommand } from "./plan.js";
 import { proceedCommands } from "./proceed.js";
 import { recoverCommand } from "./recover.js";
+import { rehearseCommand } from "./rehearse.js";
 import { reportCommand } from "./report.js";
 import { restoreCommand } from "./restore.js";
 import { runCommand } from "./run.js";
@@ -37,6 +38,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   runCommand(program, act);
   proceedCommands(program, act);
   extendCommand(program, act);
+  rehearseCommand(program, act);
   inspectCommands(program, act);
   reportCommand(program, act);
   smokeCommand(program, act);

@@ -42,6 +42,8 @@ export interface RawSettings {
   queries?: QueryConfig[] | undefined;
   /** stop or continue, when the terminal disappears. */
   onHangup?: OnHangup | undefined;
+  /** From the configuration file alone. */
+  rehearse?: { file?: string | undefined; required?: boolean | undefined } | undefined;
   /** Only ever true because the operator typed the table's name. */
   forceDrop?: boolean | undefined;
 }
@@ -107,6 +109,10 @@ export function parseSettings(raw: RawSettings): Settings {
     holdBudgetMs: parseMilliseconds(raw.holdBudget ?? "1s", "--hold-budget"),
     backupDir: raw.backup === undefined || raw.backup === false ? null : raw.backup,
     repair: raw.repair ?? false,
+    rehearse:
+      raw.rehearse === undefined
+        ? null
+        : { file: raw.rehearse.file ?? null, required: raw.rehearse.required ?? false },
     forceDrop: raw.forceDrop ?? false,
     hooks: (raw.on ?? []).map(parseHook),
     hookTimeoutMs: parseMilliseconds(raw.hookTimeout ?? "1m", "--hook-timeout"),

@@ -48,6 +48,8 @@ const settingsShape = {
   on: hooks.optional(),
   hookTimeout: z.string().optional(),
   onHangup: z.enum(["stop", "continue"]).optional(),
+  /** Rehearse the application's statements before the cutover; `required`: no cutover without. */
+  rehearse: z.strictObject({ file: z.string().optional(), required: z.boolean().optional() }).optional(),
 };
 
 /** What a smoke check must find. `equals` is compared as text; null is SQL's NULL. */

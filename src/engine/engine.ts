@@ -28,6 +28,7 @@ import { cannot, closing, eventOf, goneMeanwhile, haltedBy, type Intent } from "
 import { obeyOthers } from "./other-terminal.js";
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
+import { heldUp, rehearseFirst } from "./rehearsed.js";
 import { Sampler } from "./sampler.js";
 import { Samples } from "./samples.js";
 import { smokeFailed, smokeFailure } from "./smoke-failure.js";
@@ -233,7 +234,7 @@ export class Engine {
   /** Who goes on from here, for the report. */
   async #introduce(): Promise<void> {
     const { intent, settings } = this.#o;
-    const { smoke, queries, hooks, ...plain } = settings;
+    const { smoke, queries, hooks, rehearse, ...plain } = settings;
     this.#emit({
       event: "process",
       intent,
@@ -244,7 +245,13 @@ export class Engine {
         this.#o.log.warn({ error: messageOf(error) }, "the server's version");
         return "unknown";
       }),
-      settings: { ...plain, smoke: smoke.length, queries: queries.length, hooks: hooks.length },
+      settings: {
+        ...plain,
+        smoke: smoke.length,
+        queries: queries.length,
+        hooks: hooks.length,
+        rehearse: rehearse === null ? null : (rehearse.file ?? "pg_stat_statements"),
+      },
     });
   }
 
@@ -276,6 +283,8 @@ export class Engine {
     const snapshot = this.#actor.getSnapshot();
     const event = wish === "detach" ? ({ type: "STOP" } as const) : eventOfCommand(wish, snapshot.context);
     if (!snapshot.can(event)) return `${wish} is not possible while the run is at ${String(snapshot.value)}`;
+    const held = wish === "cutover" ? heldUp(this.#o.journal, this.#o.plan) : null;
+    if (held !== null) return `${held.message}; next: ${held.next}`;
     this.#detaching = wish === "detach";
     this.#actor.send(event);
     return null;
@@ -341,12 +350,16 @@ export class Engine {
     };
     if (state === "cutover" && this.#hooks.asks) await this.#askBeforeCutover(stopped);
     report("started", null);
+    let isRehearsed = false;
     try {
       if (state === "cutover" || state === "rollback") await this.#hooks.hold(stopped);
       await this.#endurance.through(state, stopped, async (signal) => {
         const context = this.#context(signal);
         // A run paused between two phases begins none.
         await context.gate();
+        // Once: a cutover whose COMMIT was lost is looked at again, and is not to be held up then.
+        if (!isRehearsed) await rehearseFirst(state, context, this.#o.journal);
+        isRehearsed = true;
         await runEffect(state, context, { hold: this.#o.hold, postponed: this.#waitsForLeave() });
       });
       this.#sampler.flush();

@@ -30,6 +30,7 @@ const SettingsShape = z.object({
   smokeFailure: z.enum(["report", "rollback"]).default("report"),
   queries: z.array(QueryShape).default([]),
   onHangup: z.enum(["stop", "continue"]).default("stop"),
+  rehearse: z.object({ file: z.string().nullable(), required: z.boolean() }).nullable().default(null),
 });
 
 const SnapshotShape = z.object({
@@ -86,6 +87,8 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     smokeFailure: s.smokeFailure,
     queries: s.queries,
     onHangup: s.onHangup,
+    rehearse:
+      s.rehearse === null ? undefined : { file: s.rehearse.file ?? undefined, required: s.rehearse.required },
   };
   return parseSettings(mergePolicy(before, given));
 }

@@ -36,6 +36,8 @@ export interface Settings {
   queries: Query[];
   /** What a run does when its terminal disappears. */
   onHangup: OnHangup;
+  /** Rehearse the application's statements before the cutover: from where, and whether it may be left out. */
+  rehearse: { file: string | null; required: boolean } | null;
 }
 
 export type OnHangup = "stop" | "continue";

@@ -158,6 +158,7 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
       hooks: [],
       hookTimeoutMs: 60_000,
       onHangup: "stop",
+      rehearse: null,
     },
     open: async () => {
       const session = await Session.open(target);

@@ -59,13 +59,27 @@ const owner = (place: Place, ...statements: string[]): Promise<void> =>
     for (const statement of statements) await session.query(statement);
   });
 
+/** An application's statements: one loses its plan, one breaks, one is fine. */
+const QUERIES = [
+  "SELECT * FROM orders WHERE id = $1",
+  "INSERT INTO orders (id, customer_id, status) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
+  "SELECT * FROM orders WHERE id = $1 AND created_at = $2",
+];
+
+const writeQueries = async ({ dir }: Place): Promise<void> =>
+  writeFileSync(join(dir, "queries.sql"), QUERIES.join(";\n"));
+
 const loseState = (place: Place): void => renameSync(join(place.dir, ".partway"), join(place.dir, "gone"));
 
 /** Every scene but `table` begins with the rights of README, step 2. */
 const SCENES: Record<string, Setter> = {
   table: () => Promise.resolve(),
   "table-with-rights": () => Promise.resolve(),
-  staging: () => Promise.resolve(),
+  staging: (place) => writeQueries(place),
+  rehearsing: async (place) => {
+    await migrate(place, { until: "validate", backup: false });
+    await writeQueries(place);
+  },
   several: async (place) => {
     const monthly = { by: "created_at", every: "month", backup: false };
     const tables = { orders: { ...monthly, after: ["customers"] }, customers: monthly };

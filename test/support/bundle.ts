@@ -25,7 +25,7 @@ export function bundleCli(): { file: string; remove(): void } {
     format: "esm",
     target: "node20",
     minify: true,
-    external: ["better-sqlite3", "pg-native", "react-devtools-core"],
+    external: ["better-sqlite3", "libpg-query", "pg-native", "react-devtools-core"],
     define: { "process.env.NODE_ENV": '"production"' },
     banner: {
       js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);',

@@ -30,6 +30,7 @@ const SETTINGS: Settings = {
   holdBudgetMs: 10_000,
   backupDir: null,
   forceDrop: false,
+  rehearse: null,
   repair: false,
   hooks: [],
   hookTimeoutMs: 60_000,
