@@ -109,6 +109,7 @@ describe("run settings", () => {
       smoke: [],
       smokeFailure: "report",
       queries: [],
+      rehearse: null,
       forceDrop: false,
       hooks: [],
       hookTimeoutMs: 60_000,
