@@ -32,7 +32,8 @@ export type StrongLock =
 
 export interface LockRequest {
   purpose: string;
-  migration: string;
+  /** The command that tries again. */
+  again: string;
   /** Quoted table names that get SHARE UPDATE EXCLUSIVE first. */
   calm: string[];
   /** Strong locks, in order: the lagging side first, the live side last. */
@@ -104,7 +105,7 @@ export async function acquireLocks(
     new PartwayError("lock-busy", {
       what: `the lock for ${request.purpose} could not be had in ${tries} tries${describe(blockers)}`,
       state: "Nothing was changed, nothing is lost: the run waits and can be resumed.",
-      next: `End or wait for the blocking session, then: partway resume ${request.migration}`,
+      next: `End or wait for the blocking session, then: ${request.again}`,
     });
 
   const failed = (attempt: number, timeoutMs: number) => {
