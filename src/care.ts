@@ -14,7 +14,7 @@ import { parseSettings, type RawSettings } from "./config/request.js";
 import { type PartitionPolicy, partitionPolicySchema } from "./config/schema.js";
 import { explainUntouched } from "./engine/faults.js";
 import { asPartwayError, badInput, EXIT, type ExitCode, PartwayError } from "./errors.js";
-import type { LockTry } from "./pg/locks.js";
+import { deadlockTimeoutMs, type LockTry } from "./pg/locks.js";
 import type { Session } from "./pg/session.js";
 
 export interface CareOptions extends ConnectOptions {
@@ -90,7 +90,15 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
   const { signal = new AbortController().signal } = options;
   return connected(options, async (session, observer) => {
     if (mode !== "dry-run") await oneAtATime(observer);
-    const work: CareWork = { session, observer, settings, signal, onTry: options.onTry ?? (() => undefined) };
+    const deadlockMs = await deadlockTimeoutMs(session);
+    const work: CareWork = {
+      deadlockMs,
+      session,
+      observer,
+      settings,
+      signal,
+      onTry: options.onTry ?? (() => undefined),
+    };
     const result: MaintainResult = { tables: [], exitCode: EXIT.done };
     for (const { oid, shown, policy } of await wanted(session, options.tables)) {
       const outcome = await maintainTable(work, { oid, policy, mode, now: options.now }).catch(

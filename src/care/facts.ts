@@ -6,7 +6,7 @@ import { positionNow } from "./clock.js";
 import { recogniseTable } from "./decide.js";
 import type { HealthFacts } from "./health.js";
 import { policyOf } from "./policy.js";
-import { readLeaving, type StoredPolicy } from "./store.js";
+import { readStanding, type StoredPolicy } from "./store.js";
 import { type CareTable, shownName } from "./table.js";
 
 const FACTS_SQL = {
@@ -39,7 +39,7 @@ export async function readHealth(
   const Size = z.object({ oid: z.string(), bytes: z.number() });
   const sizes = await jsonRows(session, Size, FACTS_SQL.bytes, [table.oid]);
   const indexes = await session.rows(z.object({ name: z.string() }), FACTS_SQL.indexes, [table.oid]);
-  const leaving = stored === null ? [] : await readLeaving(session, table.oid);
+  const leaving = stored === null ? [] : (await readStanding(session, table.oid)).leaving;
   return {
     ...{ table, policy, now: await positionNow(session, table, now) },
     adopted: stored === null ? null : { lastMaintenance: stored.lastMaintenance },

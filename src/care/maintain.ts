@@ -7,7 +7,7 @@ import { createLeaf, namesIn } from "./create.js";
 import { expiredLeaves, isStale, missingLeaves, type NewLeaf, recogniseTable } from "./decide.js";
 import { type Policy, policyOf } from "./policy.js";
 import { type Fate, finishLeaving, retireLeaf } from "./retire.js";
-import { CARE_SQL, openMigration, readLeaving } from "./store.js";
+import { CARE_SQL, readStanding } from "./store.js";
 import { type CareTable, readCareTable, shownName } from "./table.js";
 import { readTemplate } from "./template.js";
 import type { CareWork } from "./work.js";
@@ -55,9 +55,16 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
     ...{ table: name, skipped: null, finished: [], created: [], analyzed: [], retired: [] },
   };
   if (!policy.enabled) return { ...report, skipped: "disabled in partway.partition_config" };
-  await refuseMigrating(work, table);
-  if (mode !== "dry-run" && (await isUnfinished(work, table))) {
-    report.finished = await finishLeaving(work, table, mode === "apply" && policy.expired === "drop");
+  const { migration, leaving } = await readStanding(session, oid);
+  if (migration !== null) throw migrating(name, migration);
+  const isUnfinished = leaving.length > 0 || table.leaves.some(({ pending }) => pending);
+  if (mode !== "dry-run" && isUnfinished) {
+    report.finished = await finishLeaving(
+      work,
+      table,
+      leaving,
+      mode === "apply" && policy.expired === "drop",
+    );
     table = await readCareTable(session, { oid });
   }
   const now = await positionNow(session, table, wanted.now);
@@ -66,24 +73,17 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   if (now !== null) report.retired = await retire(work, table, policy, now, mode);
   if (mode !== "dry-run") {
     await session.query(CARE_SQL.metadata, [oid]);
-    await session.query(CARE_SQL.maintained, [oid]);
   }
   return report;
 }
 
 /** Leaves that come and go would be drift for the cutover, and a rollback would not find its rows. */
-async function refuseMigrating({ session }: CareWork, table: CareTable): Promise<void> {
-  const migration = await openMigration(session, table.oid);
-  if (migration === null) return;
-  throw new PartwayError("refused", {
-    what: `${shownName(table)} belongs to migration ${migration}, which has not ended`,
+function migrating(table: string, migration: string): PartwayError {
+  return new PartwayError("refused", {
+    what: `${table} belongs to migration ${migration}, which has not ended`,
     state: "Nothing was touched; the migration makes the leaves it needs itself.",
     next: `partway status ${migration}; when its window is over: partway finalize ${migration}`,
   });
-}
-
-async function isUnfinished({ session }: CareWork, table: CareTable): Promise<boolean> {
-  return table.leaves.some(({ pending }) => pending) || (await readLeaving(session, table.oid)).length > 0;
 }
 
 async function create(

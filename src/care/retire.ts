@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { PartwayError } from "../errors.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
-import { CARE_SQL, type Leaving, readLeaving } from "./store.js";
+import { CARE_SQL, type Leaving } from "./store.js";
 import { type CareLeaf, type CareTable, shownName } from "./table.js";
 import { type CareWork, inLocks } from "./work.js";
 
@@ -32,10 +32,10 @@ export async function retireLeaf(
 export async function finishLeaving(
   work: CareWork,
   table: CareTable,
+  noted: readonly Leaving[],
   mayDrop: boolean,
 ): Promise<{ name: string; fate: Fate }[]> {
   const done: { name: string; fate: Fate }[] = [];
-  const noted = await readLeaving(work.session, table.oid);
   // Somebody else's interrupted DETACH CONCURRENTLY stands in the way of ours, and can only be finished.
   for (const leaf of table.leaves.filter(
     ({ pending, oid }) => pending && noted.every((one) => one.oid !== oid),

@@ -9,6 +9,15 @@ import { badInput } from "../errors.js";
 import type { Session } from "../pg/session.js";
 import { STORE_SQL } from "../sync/store.js";
 
+const LEAVING = /*sql*/ `
+SELECT l.leaf::text AS oid, l.leaf_name AS name, l.bound, l.then_drop AS "thenDrop", c.oid IS NOT NULL AS "isThere",
+       i.inhparent IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS pending,
+       coalesce(n.nspname, '') AS schema, coalesce(c.relname, '') AS "nameNow"
+  FROM partway.partition_leaving l
+  LEFT JOIN pg_class c ON c.oid = l.leaf AND c.relname = l.leaf_name LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = l.table_name::oid
+ WHERE l.table_name = $1::oid::regclass ORDER BY l.at`;
+
 export const CARE_SQL = {
   exists: /*sql*/ `SELECT (to_regclass('partway.partition_config') IS NOT NULL)::text AS present`,
   make: /*sql*/ `
@@ -54,22 +63,19 @@ VALUES ($1::oid, $2, $3::bigint, $4, $5::int, $6, $7, $8::jsonb, $9::boolean)
 ON CONFLICT (table_name) DO UPDATE SET (every, step, leaf, ahead, retention, expired, thresholds, enabled)
   = (excluded.every, excluded.step, excluded.leaf, excluded.ahead, excluded.retention, excluded.expired,
      excluded.thresholds, excluded.enabled)`,
-  maintained: /*sql*/ `UPDATE partway.partition_config SET last_maintenance = clock_timestamp() WHERE table_name = $1::oid`,
-  leaving: /*sql*/ `
-SELECT l.leaf::text AS oid, l.leaf_name AS name, l.bound, l.then_drop AS "thenDrop", c.oid IS NOT NULL AS "isThere",
-       i.inhparent IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS pending,
-       coalesce(n.nspname, '') AS schema, coalesce(c.relname, '') AS "nameNow"
-  FROM partway.partition_leaving l
-  LEFT JOIN pg_class c ON c.oid = l.leaf AND c.relname = l.leaf_name LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = l.table_name::oid
- WHERE l.table_name = $1::oid::regclass ORDER BY l.at`,
+  /** Asked by every run, so in one query: is there a migration at all, and what is on its way out. */
+  standing: /*sql*/ `
+SELECT to_regclass('partway.migration') IS NOT NULL AS migrations,
+       (SELECT coalesce(json_agg(row_to_json(l)), '[]') FROM (${LEAVING}) AS l) AS leaving`,
   leave: /*sql*/ `
 INSERT INTO partway.partition_leaving (leaf, table_name, leaf_name, bound, then_drop) VALUES ($1::oid, $2::oid, $3, $4, $5::boolean)
 ON CONFLICT (leaf) DO UPDATE SET then_drop = excluded.then_drop`,
   left: /*sql*/ `DELETE FROM partway.partition_leaving WHERE leaf = $1::oid`,
-  /** Written only where something has changed, so that a run that does nothing writes nothing. */
+  /** When the run was, and its leaves; theirs only where something has changed. */
   metadata: /*sql*/ `
-WITH now AS (
+WITH maintained AS (
+  UPDATE partway.partition_config SET last_maintenance = clock_timestamp() WHERE table_name = $1::oid::regclass),
+now AS (
   SELECT i.inhparent, i.inhrelid, pg_get_expr(c.relpartbound, c.oid) AS bound,
          coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0)::bigint) AS rows,
          (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0) FROM pg_partition_tree(c.oid) AS t)::bigint AS bytes,
@@ -87,7 +93,6 @@ ON CONFLICT (table_name, leaf) DO UPDATE
  WHERE (m.bound, m.rows, m.bytes, m.last_analyze, m.last_vacuum)
     IS DISTINCT FROM (excluded.bound, excluded.rows, excluded.bytes, excluded.last_analyze, excluded.last_vacuum)`,
   openMigration: /*sql*/ `SELECT id FROM partway.migration WHERE $1::oid IN (source_oid, shadow_oid)`,
-  migrations: STORE_SQL.exists,
   lock: /*sql*/ `SELECT pg_try_advisory_lock(hashtext('partway maintain'), 0)::text AS held`,
   holder: /*sql*/ `
 SELECT l.pid::text AS pid FROM pg_locks l
@@ -155,13 +160,7 @@ export async function writePolicy(session: Session, oid: string, policy: Partiti
   ]);
 }
 
-/** The migration that the table takes part in, under its own name or as the new table; null: none. */
-export async function openMigration(session: Session, oid: string): Promise<string | null> {
-  if (!(await present(session, CARE_SQL.migrations))) return null;
-  return (await session.maybe(z.object({ id: z.string() }), CARE_SQL.openMigration, [oid]))?.id ?? null;
-}
-
-export const LeavingRow = z.object({
+const LeavingRow = z.object({
   oid: z.string(),
   name: z.string(),
   bound: z.string(),
@@ -174,6 +173,20 @@ export const LeavingRow = z.object({
 /** A leaf that was on its way out: what a run that was killed has left. */
 export type Leaving = z.infer<typeof LeavingRow>;
 
-export function readLeaving(session: Session, oid: string): Promise<Leaving[]> {
-  return jsonRows(session, LeavingRow, CARE_SQL.leaving, [oid]);
+const Standing = z.object({ migrations: z.boolean(), leaving: z.array(LeavingRow) });
+
+export interface Standing {
+  /** The migration that the table takes part in, under its own name or as the new table; null: none. */
+  migration: string | null;
+  leaving: Leaving[];
+}
+
+/** What has to be known before anything is done with a table in care. */
+export async function readStanding(session: Session, oid: string): Promise<Standing> {
+  const [row] = await jsonRows(session, Standing, CARE_SQL.standing, [oid]);
+  if (row === undefined) throw new Error("a query that must return one row returned none");
+  const { migrations, leaving } = row;
+  if (!migrations) return { migration: null, leaving };
+  const open = await session.maybe(z.object({ id: z.string() }), CARE_SQL.openMigration, [oid]);
+  return { migration: open?.id ?? null, leaving };
 }

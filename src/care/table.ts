@@ -48,31 +48,6 @@ export interface CareTable {
 
 const stamp = (value: string) => `to_char(${value} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')`;
 
-const TABLE = /*sql*/ `
-  SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, p.partstrat AS strategy,
-         current_setting('server_version_num')::int AS "serverVersion", ${stamp("clock_timestamp()")} AS now,
-         ${stamp("greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid))")} AS "lastAnalyze",
-         (SELECT coalesce(json_agg(json_build_object('name', a.attname,
-                    'type', format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL)) ORDER BY k.at), '[]')
-            FROM unnest(p.partattrs::int2[]) WITH ORDINALITY AS k(attnum, at)
-            LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum AND k.attnum > 0
-            LEFT JOIN pg_type t ON t.oid = a.atttypid) AS key
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
-   WHERE c.oid = $1::oid`;
-
-const TableRow = z.object({
-  oid: z.string(),
-  schema: z.string(),
-  name: z.string(),
-  kind: z.string(),
-  strategy: z.enum(["r", "l", "h"]).nullable(),
-  serverVersion: z.number(),
-  now: z.string(),
-  lastAnalyze: z.string().nullable(),
-  key: z.array(z.object({ name: z.string().nullable(), type: z.string().nullable() })),
-});
-
 const LEAVES = /*sql*/ `
   SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind,
          pg_get_expr(c.relpartbound, c.oid) AS "boundText", i.inhdetachpending AS pending,
@@ -95,6 +70,33 @@ const LeafRow = z.object({
   changed: z.number(),
   lastAnalyze: z.string().nullable(),
   lastVacuum: z.string().nullable(),
+});
+
+const TABLE = /*sql*/ `
+  SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, p.partstrat AS strategy,
+         current_setting('server_version_num')::int AS "serverVersion", ${stamp("clock_timestamp()")} AS now,
+         ${stamp("greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid))")} AS "lastAnalyze",
+         (SELECT coalesce(json_agg(json_build_object('name', a.attname,
+                    'type', format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL)) ORDER BY k.at), '[]')
+            FROM unnest(p.partattrs::int2[]) WITH ORDINALITY AS k(attnum, at)
+            LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum AND k.attnum > 0
+            LEFT JOIN pg_type t ON t.oid = a.atttypid) AS key,
+         (SELECT coalesce(json_agg(row_to_json(leaf)), '[]') FROM (${LEAVES}) AS leaf) AS leaves
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+   WHERE c.oid = $1::oid`;
+
+const TableRow = z.object({
+  oid: z.string(),
+  schema: z.string(),
+  name: z.string(),
+  kind: z.string(),
+  strategy: z.enum(["r", "l", "h"]).nullable(),
+  serverVersion: z.number(),
+  now: z.string(),
+  lastAnalyze: z.string().nullable(),
+  key: z.array(z.object({ name: z.string().nullable(), type: z.string().nullable() })),
+  leaves: z.array(LeafRow),
 });
 
 const STRATEGY = { r: "range", l: "list", h: "hash" } as const;
@@ -123,7 +125,7 @@ export async function readCareTable(
   const [row] = await jsonRows(session, TableRow, TABLE, [oid]);
   if (row === undefined)
     throw badInput(`there is no table with oid ${oid}`, "partway health lists those in care.");
-  const { kind, strategy, key, ...known } = row;
+  const { kind, strategy, key, leaves, ...known } = row;
   if (strategy === null)
     throw badInput(
       `${row.schema}.${row.name} is not a partitioned table`,
@@ -139,12 +141,11 @@ export async function readCareTable(
     strategy: STRATEGY[strategy],
     column,
     axis,
-    leaves: await readLeaves(session, oid, axis),
+    leaves: leavesOf(leaves, axis),
   };
 }
 
-async function readLeaves(session: Session, oid: string, axis: Axis | null): Promise<CareLeaf[]> {
-  const rows = await jsonRows(session, LeafRow, LEAVES, [oid]);
+function leavesOf(rows: readonly z.output<typeof LeafRow>[], axis: Axis | null): CareLeaf[] {
   const leaves = rows.map(({ kind, ...row }): CareLeaf => {
     const bound = parseBound(row.boundText);
     return { ...row, kind: KIND[kind], bound, range: rangeOf(axis, bound) };

@@ -1,5 +1,5 @@
 /** What the steps of a maintenance run share: two connections, lock bounds, and a transaction under bounded locks. */
-import { acquireLocks, deadlockTimeoutMs, type LockTry, type StrongLock } from "../pg/locks.js";
+import { acquireLocks, type LockTry, type StrongLock } from "../pg/locks.js";
 import type { Session } from "../pg/session.js";
 
 export interface CareWork {
@@ -7,6 +7,8 @@ export interface CareWork {
   /** Looks at blockers, and holds the advisory lock of maintenance. */
   observer: Session;
   settings: { lockTimeoutMs: number; lockTimeoutMaxMs: number; lockTries: number };
+  /** The server's deadlock_timeout. */
+  deadlockMs: number;
   signal: AbortSignal;
   onTry(attempt: LockTry): void;
 }
@@ -27,8 +29,7 @@ export interface Locked {
 
 /** One transaction. Errors: `lock-busy`, and whatever a statement throws; all of it is rolled back. */
 export async function inLocks(work: CareWork, locked: Locked): Promise<void> {
-  const { session, observer, settings, signal, onTry } = work;
-  const deadlockMs = await deadlockTimeoutMs(session);
+  const { session, observer, settings, deadlockMs, signal, onTry } = work;
   await session.tx(async () => {
     await locked.before?.();
     await acquireLocks(
