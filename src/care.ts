@@ -12,6 +12,7 @@ import type { CareWork } from "./care/work.js";
 import { loadConfig } from "./config/load.js";
 import { parseSettings, type RawSettings } from "./config/request.js";
 import { type PartitionPolicy, partitionPolicySchema } from "./config/schema.js";
+import { parseTableName } from "./config/table-name.js";
 import { explainUntouched } from "./engine/faults.js";
 import { asPartwayError, badInput, EXIT, type ExitCode, PartwayError } from "./errors.js";
 import { deadlockTimeoutMs, type LockTry } from "./pg/locks.js";
@@ -33,7 +34,7 @@ export interface AdoptOptions extends CareOptions {
 
 export interface MaintainOptions
   extends CareOptions,
-    Pick<RawSettings, "lockTimeout" | "lockTimeoutMax" | "lockTries"> {
+    Pick<RawSettings, "lockTimeout" | "lockTimeoutMax" | "lockTries" | "holdBudget"> {
   /** Change nothing. */
   dryRun?: boolean | undefined;
   /** Detach and drop, too. Without it expired leaves are only named. */
@@ -69,12 +70,11 @@ export async function adopt(options: AdoptOptions): Promise<AdoptReport[]> {
       "Name one: partway adopt orders; or list them under partitions in partway.config.*.",
     );
   return connected(options, async (session) => {
-    const entries = await Promise.resolve(oidsOf(session, file));
     const reports: AdoptReport[] = [];
     for (const name of names) {
       const table = await readCareTable(session, { typed: name });
       const stored = (await readPolicies(session)).find(({ oid }) => oid === table.oid) ?? null;
-      const given: PartitionPolicy = { ...entries.get(table.oid), ...parsed.data };
+      const given: PartitionPolicy = { ...entryFor(file, table), ...parsed.data };
       reports.push(await adoptTable(session, table, stored, given, options.dryRun !== true));
     }
     return reports;
@@ -100,7 +100,9 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
       onTry: options.onTry ?? (() => undefined),
     };
     const result: MaintainResult = { tables: [], exitCode: EXIT.done };
-    for (const { oid, shown, policy } of await wanted(session, options.tables)) {
+    const stored = await readPolicies(session);
+    if (mode !== "dry-run" && stored.some(({ isThere }) => !isThere)) await session.query(CARE_SQL.forget);
+    for (const { oid, shown, policy } of await wanted(session, stored, options.tables)) {
       const outcome = await maintainTable(work, { oid, policy, mode, now: options.now }).catch(
         (error: unknown) => ({
           table: shown,
@@ -164,19 +166,20 @@ async function partitionsOf(file: string | undefined): Promise<Record<string, Pa
   return config.partitions;
 }
 
-/** The file's entries by the oid of their table, so that `orders` and `public.orders` are one. */
-async function oidsOf(
-  session: Session,
-  file: Record<string, PartitionPolicy>,
-): Promise<Map<string, PartitionPolicy>> {
-  const found = new Map<string, PartitionPolicy>();
-  for (const [typed, policy] of Object.entries(file))
-    found.set((await readCareTable(session, { typed })).oid, policy);
-  return found;
+/** What the file says about the table: `orders` means it in whichever schema it was found. */
+function entryFor(file: Record<string, PartitionPolicy>, table: CareTable): PartitionPolicy {
+  const entry = Object.entries(file).find(([typed]) => {
+    const { schema, name } = parseTableName(typed);
+    return name === table.name && (schema === null || schema === table.schema);
+  });
+  return entry?.[1] ?? {};
 }
 
-async function wanted(session: Session, names: readonly string[] | undefined): Promise<StoredPolicy[]> {
-  const stored = await readPolicies(session);
+async function wanted(
+  session: Session,
+  stored: readonly StoredPolicy[],
+  names: readonly string[] | undefined,
+): Promise<StoredPolicy[]> {
   const all = stored.filter(({ isThere }) => isThere);
   if (names === undefined || names.length === 0) {
     if (all.length > 0) return all;

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { jsonRows } from "../catalog/json.js";
 import { PartwayError } from "../errors.js";
+import type { StrongLock } from "../pg/locks.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
@@ -59,7 +60,7 @@ export async function createLeaf(
   const column = ident(table.column ?? "");
   const range = `${column} >= ${literal(leaf.from)} AND ${column} < ${literal(leaf.to)}`;
   const check = freeName(`${shorten(leaf.name, 50)}_bound`, new Set());
-  const split = await splitOf(session, table, made, range);
+  const split = await splitOf(session, table, made, range, work.settings.holdBudgetMs);
   try {
     await inLocks(work, {
       purpose: `new leaf ${leaf.name}`,
@@ -72,7 +73,8 @@ export async function createLeaf(
       strong: [
         ...split,
         {
-          alter: `ALTER TABLE ${parent} ATTACH PARTITION ${made} FOR VALUES FROM (${literal(leaf.from)}) TO (${literal(leaf.to)})`,
+          holdMs: work.settings.holdBudgetMs,
+          work: `ALTER TABLE ${parent} ATTACH PARTITION ${made} FOR VALUES FROM (${literal(leaf.from)}) TO (${literal(leaf.to)})`,
         },
       ],
       after: async () => {
@@ -89,7 +91,13 @@ export async function createLeaf(
  * With a DEFAULT leaf: its lock, and the move of the rows that belong into the new one. They only change places, so no
  * trigger fires for it. Where foreign keys point at the table a DELETE would act on what they hold: nothing is moved.
  */
-async function splitOf(session: Session, table: CareTable, made: string, range: string) {
+async function splitOf(
+  session: Session,
+  table: CareTable,
+  made: string,
+  range: string,
+  holdMs: number,
+): Promise<StrongLock[]> {
   const fallback = table.leaves.find(({ bound }) => bound.kind === "default");
   if (fallback === undefined) return [];
   const from = shownName(fallback);
@@ -106,7 +114,8 @@ async function splitOf(session: Session, table: CareTable, made: string, range: 
     lock,
     ...triggers.map(({ name }) => ({ alter: `${alter} DISABLE TRIGGER ${ident(name)}` })),
     {
-      alter:
+      holdMs,
+      work:
         `WITH moved AS (DELETE FROM ${from} WHERE ${range} RETURNING ${columns}) ` +
         `INSERT INTO ${made} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM moved`,
     },
@@ -124,6 +133,11 @@ async function identity(session: Session, model: string, made: string): Promise<
 }
 
 function explained(error: unknown, table: CareTable, leaf: NewLeaf): unknown {
+  const hasDefault = table.leaves.some(({ bound }) => bound.kind === "default");
+  if (error instanceof PartwayError && error.kind === "lock-busy" && hasDefault) {
+    const next = `${error.next}; where nobody is in the way, the DEFAULT leaf is large: --hold-budget 30s locks it longer`;
+    return new PartwayError("lock-busy", { what: error.message, state: error.state, next }, { cause: error });
+  }
   if (sqlState(error) !== SQLSTATE.checkViolation) return error;
   return new PartwayError(
     "refused",

@@ -93,6 +93,13 @@ ON CONFLICT (table_name, leaf) DO UPDATE
  WHERE (m.bound, m.rows, m.bytes, m.last_analyze, m.last_vacuum)
     IS DISTINCT FROM (excluded.bound, excluded.rows, excluded.bytes, excluded.last_analyze, excluded.last_vacuum)`,
   openMigration: /*sql*/ `SELECT id FROM partway.migration WHERE $1::oid IN (source_oid, shadow_oid)`,
+  /** A dropped table's policy must not wait for another table that gets its oid. */
+  forget: /*sql*/ `
+WITH gone AS (
+  DELETE FROM partway.partition_config c WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = c.table_name::oid)),
+known AS (
+  DELETE FROM partway.partition_metadata m WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = m.table_name::oid))
+DELETE FROM partway.partition_leaving l WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = l.leaf)`,
   lock: /*sql*/ `SELECT pg_try_advisory_lock(hashtext('partway maintain'), 0)::text AS held`,
   holder: /*sql*/ `
 SELECT l.pid::text AS pid FROM pg_locks l

@@ -6,7 +6,7 @@ export interface CareWork {
   session: Session;
   /** Looks at blockers, and holds the advisory lock of maintenance. */
   observer: Session;
-  settings: { lockTimeoutMs: number; lockTimeoutMaxMs: number; lockTries: number };
+  settings: { lockTimeoutMs: number; lockTimeoutMaxMs: number; lockTries: number; holdBudgetMs: number };
   /** The server's deadlock_timeout. */
   deadlockMs: number;
   signal: AbortSignal;

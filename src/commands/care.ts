@@ -88,7 +88,11 @@ function maintainCommand(program: Command, act: Act): void {
       "first lock_timeout of a try; grows to --lock-timeout-max (default 100ms)",
     )
     .option("--lock-timeout-max <time>", "its bound (default 1s)")
-    .option("--lock-tries <n>", "tries before the run gives up with exit code 6 (default 30)");
+    .option("--lock-tries <n>", "tries before the run gives up with exit code 6 (default 30)")
+    .option(
+      "--hold-budget <time>",
+      "longest time a DEFAULT leaf may be locked while its rows move (default 1s)",
+    );
   withJson(withConnection(command));
   example(command, "partway maintain --dry-run", "partway maintain orders --apply");
   command.action((tables: string[], options: Omit<MaintainOptions, "tables"> & Json) =>

@@ -140,6 +140,19 @@ describe("a DEFAULT leaf with rows in it", () => {
     expect(await scene.leaves()).toEqual(["orders_2026_01", "orders_rest"]);
   });
 
+  test("would never be split when that takes longer than a lock may be waited for, or lock it for as long as it takes", async () => {
+    await scene.session.query(`CREATE FUNCTION public.slow(text) RETURNS boolean LANGUAGE sql VOLATILE AS
+      $$ SELECT pg_catalog.pg_sleep(0.4) IS NOT NULL $$`);
+    await scene.session.query("ALTER TABLE public.orders ADD CHECK (public.slow(note)) NOT VALID");
+    const before = await texts(where);
+    await expect(scene.maintain("careful", NOW, 1, 200)).rejects.toMatchObject({
+      kind: "lock-busy",
+      next: /--hold-budget/,
+    });
+    expect(await texts(where)).toEqual(before);
+    expect((await scene.maintain("careful", NOW, 1, 5000)).created).toHaveLength(2);
+  });
+
   test("would take the rows of other tables along: ON DELETE CASCADE", async () => {
     await scene.session.query(`CREATE TABLE public.lines (id bigint, at timestamptz,
       FOREIGN KEY (id, at) REFERENCES public.orders ON DELETE CASCADE)`);

@@ -11,7 +11,7 @@ export interface Scene {
   session: Session;
   oid: string;
   /** By the row of partition_config, as the command does. */
-  maintain(mode: Mode, now: string, tries?: number): ReturnType<typeof maintainTable>;
+  maintain(mode: Mode, now: string, tries?: number, holdBudgetMs?: number): ReturnType<typeof maintainTable>;
   leaves(): Promise<string[]>;
 }
 
@@ -38,8 +38,8 @@ export async function openScene(policy: PartitionPolicy, ...more: string[]): Pro
     db,
     session,
     oid,
-    maintain: async (mode, now, tries = 30) => {
-      const settings = { lockTimeoutMs: 100, lockTimeoutMaxMs: 300, lockTries: tries };
+    maintain: async (mode, now, tries = 30, holdBudgetMs = 5000) => {
+      const settings = { lockTimeoutMs: 100, lockTimeoutMaxMs: 300, lockTries: tries, holdBudgetMs };
       const stored = (await readPolicies(session)).find((row) => row.oid === oid);
       if (stored === undefined) throw new Error("the table is not in care");
       const work = { session, observer, settings, signal, deadlockMs: 1000, onTry: () => undefined };

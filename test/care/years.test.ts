@@ -44,7 +44,7 @@ test("three years: no insert fails, and every leaf goes on its day", async () =>
   const db = await freshDatabase();
   const [session, observer] = [await db.session(), await db.session()];
   const tables = await prepare(session);
-  const settings = { lockTimeoutMs: 100, lockTimeoutMaxMs: 1000, lockTries: 30 };
+  const settings = { lockTimeoutMs: 100, lockTimeoutMaxMs: 1000, lockTries: 30, holdBudgetMs: 1000 };
   const signal = new AbortController().signal;
   const deadlockMs = 1000;
   const work: CareWork = { deadlockMs, session, observer, settings, signal, onTry: () => undefined };
