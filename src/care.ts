@@ -14,9 +14,10 @@ import { parseSettings, type RawSettings } from "./config/request.js";
 import { type PartitionPolicy, partitionPolicySchema } from "./config/schema.js";
 import { parseTableName } from "./config/table-name.js";
 import { explainUntouched } from "./engine/faults.js";
-import { asPartwayError, badInput, EXIT, type ExitCode, PartwayError } from "./errors.js";
+import { asPartwayError, badInput, EXIT, type ExitCode, messageOf, PartwayError } from "./errors.js";
 import { deadlockTimeoutMs, type LockTry } from "./pg/locks.js";
 import type { Session } from "./pg/session.js";
+import { SQLSTATE, sqlState } from "./pg/sqlstate.js";
 
 export interface CareOptions extends ConnectOptions {
   /** As typed; left out: all that are in care (`adopt`: all of the configuration file). */
@@ -157,8 +158,18 @@ async function connected<T>(
   try {
     return await withSession(target, (session) => withSession(target, (observer) => work(session, observer)));
   } catch (error) {
-    throw explainUntouched(error);
+    throw explainUntouched(lacking(error, GRANT));
   }
+}
+
+const GRANT =
+  "GRANT CREATE ON DATABASE for the first adopt, which makes schema partway; afterwards what is in it must be granted: README, Rights.";
+
+/** A right that is missing, with whom to ask for it. */
+function lacking(error: unknown, next: string): unknown {
+  if (sqlState(error) !== SQLSTATE.insufficientPrivilege) return error;
+  const state = "Nothing was changed by the step that failed.";
+  return new PartwayError("refused", { what: messageOf(error), state, next }, { cause: error });
 }
 
 async function partitionsOf(file: string | undefined): Promise<Record<string, PartitionPolicy>> {

@@ -67,11 +67,15 @@ export async function adoptTable(
   };
 }
 
-/** `none` takes a retention back; an interval given anew takes the place of the other kind. */
+/** `none` takes a retention back; an interval given anew takes the old one's place, and that of its names and `ahead`. */
 function forget(policy: PartitionPolicy, given: PartitionPolicy): PartitionPolicy {
-  const { retention, every, step, ...rest } = policy;
+  const { retention, every, step, leaf, ahead, ...rest } = policy;
+  const isNew = given.every !== undefined || given.step !== undefined;
+  const [name, count] = isNew ? [given.leaf, given.ahead] : [leaf, ahead];
   return {
     ...rest,
+    ...(name === undefined ? {} : { leaf: name }),
+    ...(count === undefined ? {} : { ahead: count }),
     ...(retention === undefined || retention === "none" ? {} : { retention }),
     ...(every === undefined || given.step !== undefined ? {} : { every }),
     ...(step === undefined || given.every !== undefined ? {} : { step }),

@@ -3,7 +3,7 @@ import type { Interval } from "../plan/types.js";
 import { expiredLeaves, gapsOf, isStale, rangesOf, recogniseTable, uncovered } from "./decide.js";
 import { indexOf, startAt, textOf } from "./grid.js";
 import type { Policy } from "./policy.js";
-import { type CareLeaf, type CareTable, shownName } from "./table.js";
+import { type CareLeaf, type CareTable, shellName, shownName } from "./table.js";
 
 export type HealthStatus = "HEALTHY" | "CLEANUP_NEEDED" | "NO_PARTITIONS" | "WARNING" | "CRITICAL";
 
@@ -230,12 +230,6 @@ function cleanup({ table, policy, now, leaving }: HealthFacts): Finding[] {
           { level, code: "drop-pending", what: `detached and not dropped: ${short(leaving)}`, next } as const,
         ]),
   ];
-}
-
-/** `schema.table`, in quotes for the shell where it needs SQL's own. */
-export function shellName({ schema, name }: Pick<CareTable, "schema" | "name">): string {
-  if ([schema, name].every((part) => /^[a-z_][a-z0-9_]*$/.test(part))) return `${schema}.${name}`;
-  return `'${shownName({ schema, name }).replaceAll("'", `'\\''`)}'`;
 }
 
 function short(names: readonly string[]): string {

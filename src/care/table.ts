@@ -116,6 +116,12 @@ export function shownName({ schema, name }: { schema: string; name: string }): s
   return qualified(schema, name);
 }
 
+/** `schema.table`, in quotes for the shell where it needs SQL's own. */
+export function shellName({ schema, name }: Pick<CareTable, "schema" | "name">): string {
+  if ([schema, name].every((part) => /^[a-z_][a-z0-9_]*$/.test(part))) return `${schema}.${name}`;
+  return `'${shownName({ schema, name }).replaceAll("'", `'\\''`)}'`;
+}
+
 /** The partitioned table called `typed`, or of that oid. Errors: bad-input when it is not there, or not partitioned. */
 export async function readCareTable(
   session: Session,
@@ -130,7 +136,7 @@ export async function readCareTable(
     throw badInput(
       `${row.schema}.${row.name} is not a partitioned table`,
       kind === "r"
-        ? `Name the partitioned table, or make it one: partway plan ${shownName(row)} --by <column> --every month.`
+        ? `Name the partitioned table, or make it one: partway plan ${shellName(row)} --by <column> --every month.`
         : "Name a partitioned table.",
     );
   const [first, ...others] = key;

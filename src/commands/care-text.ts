@@ -1,8 +1,8 @@
 /** What adopt, maintain, health and partitions say, as lines and as JSON. */
 import { oneLine, bytes as sized } from "../../ui/format.js";
 import type { AdoptReport } from "../care/adopt.js";
-import { type HealthReport, shellName } from "../care/health.js";
-import { type CareLeaf, shownName } from "../care/table.js";
+import type { HealthReport } from "../care/health.js";
+import { type CareLeaf, shellName, shownName } from "../care/table.js";
 import type { MaintainOutcome, PartitionsReport } from "../care.js";
 import { errorFields } from "./follow.js";
 

@@ -1,9 +1,9 @@
 /** What an operator would lose: a night's sleep over nothing, or the alarm that was needed. */
 import { describe, expect, test } from "vitest";
 import { recogniseTable } from "../../src/care/decide.js";
-import { type HealthFacts, healthOf, shellName } from "../../src/care/health.js";
+import { type HealthFacts, healthOf } from "../../src/care/health.js";
 import { policyOf } from "../../src/care/policy.js";
-import type { CareTable } from "../../src/care/table.js";
+import { type CareTable, shellName } from "../../src/care/table.js";
 import type { PartitionPolicy } from "../../src/config/schema.js";
 import { at, careTable } from "./support.js";
 
