@@ -108,7 +108,10 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
         (error: unknown) => ({
           table: shown,
           error: asPartwayError(
-            error,
+            lacking(
+              error,
+              "Connect as the owner of the table and of its leaves, with CREATE on their schema.",
+            ),
             "What was done before stays done; each leaf is made or detached whole.",
             "The same command again goes on from there.",
           ),
