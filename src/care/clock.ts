@@ -1,4 +1,4 @@
-/** Where "now" is on a table's axis: the database's clock, or for numbers the largest value there is. */
+/** Where "now" is on a table's axis: the database's clock, or for numbers the largest value that a leaf with an end holds. */
 import { z } from "zod";
 import { ident } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
@@ -19,7 +19,10 @@ export async function positionNow(session: Session, table: CareTable, now?: stri
     Max,
     `SELECT max(${ident(column)})::text AS most FROM ${shownName(table)}`,
   );
-  if (most !== null) return BigInt(most);
+  // One wild value in DEFAULT, or in a leaf without end, must not make every leaf look old.
+  const ends = table.leaves.flatMap(({ range }) => (range?.to == null ? [] : [range.to.low]));
+  const last = ends.reduce<bigint | null>((high, end) => (high === null || end > high ? end : high), null);
+  if (most !== null) return last === null || BigInt(most) < last ? BigInt(most) : last - 1n;
   // Nothing is in it yet: its first leaf is where it begins.
   return table.leaves.find(({ range }) => range?.from != null)?.range?.from?.low ?? 0n;
 }

@@ -59,12 +59,10 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   if (migration !== null) throw migrating(name, migration);
   const isUnfinished = leaving.length > 0 || table.leaves.some(({ pending }) => pending);
   if (mode !== "dry-run" && isUnfinished) {
-    report.finished = await finishLeaving(
-      work,
-      table,
-      leaving,
-      mode === "apply" && policy.expired === "drop",
-    );
+    report.finished = await finishLeaving(work, table, leaving, {
+      wanted: policy.expired,
+      apply: mode === "apply",
+    });
     table = await readCareTable(session, { oid });
   }
   const now = await positionNow(session, table, wanted.now);

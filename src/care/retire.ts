@@ -26,14 +26,14 @@ export async function retireLeaf(
 }
 
 /**
- * What earlier runs have left: a pending detach is finished, a detached leaf dropped if it was to be and `mayDrop`
- * still says so. Gives the leaves it finished.
+ * What earlier runs have left: a pending detach is finished, a detached leaf dropped if it was to be and the policy
+ * still says so (with `apply`; without, it waits). Gives the leaves it finished.
  */
 export async function finishLeaving(
   work: CareWork,
   table: CareTable,
   noted: readonly Leaving[],
-  mayDrop: boolean,
+  { wanted, apply }: { wanted: "drop" | "detach"; apply: boolean },
 ): Promise<{ name: string; fate: Fate }[]> {
   const done: { name: string; fate: Fate }[] = [];
   // Somebody else's interrupted DETACH CONCURRENTLY stands in the way of ours, and can only be finished.
@@ -51,8 +51,9 @@ export async function finishLeaving(
       done.push({ name: one.name, fate: "pending" });
       continue;
     }
-    if (one.thenDrop && !mayDrop) continue;
-    done.push({ name: one.name, fate: await finish(work, table, one, one.thenDrop) });
+    const isToDrop = one.thenDrop && wanted === "drop";
+    if (isToDrop && !apply) continue;
+    done.push({ name: one.name, fate: await finish(work, table, one, isToDrop) });
   }
   return done;
 }

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { CARE_SQL } from "../../src/care/store.js";
-import { maintain } from "../../src/care.js";
+import { adopt, maintain } from "../../src/care.js";
 import { ident } from "../../src/pg/quote.js";
 import { STORE_SQL } from "../../src/sync/store.js";
 import { openScene, type Scene } from "./scene.js";
@@ -235,4 +235,19 @@ describe("an expired leaf", () => {
     // It was not Partway's to drop.
     expect(await isThere()).toBe(true);
   });
+});
+
+test("one wild number in DEFAULT would make every leaf look old, and take them all", async () => {
+  scene = await openScene(
+    {},
+    "CREATE TABLE public.num (id bigint) PARTITION BY RANGE (id)",
+    "CREATE TABLE public.num_0 PARTITION OF public.num FOR VALUES FROM (0) TO (1000)",
+    "CREATE TABLE public.num_1000 PARTITION OF public.num FOR VALUES FROM (1000) TO (2000)",
+    "CREATE TABLE public.num_rest PARTITION OF public.num DEFAULT",
+    "INSERT INTO public.num VALUES (500), (1500), (9000000000000)",
+  );
+  const url = scene.db.ownerUrl;
+  await adopt({ url, tables: ["num"], policy: { retention: "1500", expired: "drop" } });
+  const { tables } = await maintain({ url, tables: ["num"], apply: true });
+  expect(tables).toMatchObject([{ created: [{ from: "2000" }, {}, {}, {}], retired: [] }]);
 });
