@@ -109,7 +109,7 @@ function healthCommand(program: Command, act: Act): void {
   const command = program
     .command("health [tables...]")
     .description(
-      "how partitioned tables are, those in care or those named; exit code 8 unless all are healthy",
+      "how partitioned tables are, those in care or those named; exit code 9 unless all are healthy",
     );
   withJson(withConnection(command));
   example(command, "partway health", "partway health orders --json");
