@@ -12,6 +12,7 @@ export const EXIT = {
   lockBusy: 6,
   drift: 7,
   smokeFailed: 8,
+  unhealthy: 9,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

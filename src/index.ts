@@ -14,6 +14,21 @@ export {
   type StateOptions,
 } from "./api.js";
 export { type RestoreReport, restoreBackup } from "./backup/restore.js";
+export type { AdoptReport } from "./care/adopt.js";
+export type { Finding, HealthReport, HealthStatus } from "./care/health.js";
+export type { MaintainReport } from "./care/maintain.js";
+export {
+  type AdoptOptions,
+  adopt,
+  type CareOptions,
+  health,
+  type MaintainOptions,
+  type MaintainOutcome,
+  type MaintainResult,
+  maintain,
+  type PartitionsReport,
+  partitions,
+} from "./care.js";
 export type { PartwayConfig } from "./config/schema.js";
 export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";

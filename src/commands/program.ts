@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { version } from "../version.js";
 import type { Act } from "./act.js";
 import { adviseCommand } from "./advise.js";
+import { careCommands } from "./care.js";
 import { controlCommands } from "./control.js";
 import { demoCommand } from "./demo.js";
 import { extendCommand } from "./extend.js";
@@ -29,7 +30,7 @@ export function buildProgram(act: Act): Command {
       `
 Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation found a difference;
 5 stopped by the operator, resumable; 6 the lock could not be had, resumable; 7 the source's definition changed;
-8 a smoke check failed after cutover.`,
+8 a smoke check failed after cutover; 9 health found something.`,
     )
     .exitOverride();
   adviseCommand(program, act);
@@ -46,6 +47,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   recoverCommand(program, act);
   restoreCommand(program, act);
   schemaCommand(program, act);
+  careCommands(program, act);
   demoCommand(program, act);
   return program;
 }

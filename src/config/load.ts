@@ -27,13 +27,14 @@ export async function loadConfig(options: { cwd: string; file?: string }): Promi
   }
   const parsed = configSchema.safeParse(loaded.content);
   if (!parsed.success) throw malformed(loaded.file, parsed.error);
-  checkTableNames(loaded.file, parsed.data);
+  checkTableNames(loaded.file, "tables", parsed.data.tables);
+  checkTableNames(loaded.file, "partitions", parsed.data.partitions);
   return { config: parsed.data, file: loaded.file };
 }
 
 /** What the file says about one table (named as typed), its own entry over the settings for all; smoke checks add up. */
 export function configFor(config: Config, table: string): TablePolicy {
-  const { tables, parallel, $schema, ...common } = config;
+  const { tables, parallel, partitions, $schema, ...common } = config;
   const found = Object.entries(tables).find(([name]) => sameTable(name, table))?.[1] ?? {};
   // When its turn comes is not how it is migrated.
   const { priority, after, together, ...entry } = found;
@@ -91,14 +92,14 @@ function malformed(file: string, error: z.ZodError): Error {
   );
 }
 
-function checkTableNames(file: string, config: Config): void {
-  const names = Object.keys(config.tables);
+function checkTableNames(file: string, key: "tables" | "partitions", entries: Record<string, unknown>): void {
+  const names = Object.keys(entries);
   for (const [at, name] of names.entries()) {
     try {
       parseTableName(name);
     } catch (error) {
       throw badInput(
-        `${file}: tables.${name}: ${messageOf(error)}`,
+        `${file}: ${key}.${name}: ${messageOf(error)}`,
         "Write table, schema.table or a quoted name.",
         error,
       );
@@ -106,7 +107,7 @@ function checkTableNames(file: string, config: Config): void {
     const twin = names.slice(0, at).find((other) => sameTable(other, name));
     if (twin !== undefined)
       throw badInput(
-        `${file}: tables.${twin} and tables.${name} are the same table`,
+        `${file}: ${key}.${twin} and ${key}.${name} are the same table`,
         "Keep one of the two entries.",
       );
   }

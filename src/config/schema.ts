@@ -95,6 +95,28 @@ export const tableConfigSchema = z.strictObject({
   ...orderShape,
 });
 
+/** When `partway health` raises its voice about one table; what is left out has a default for its interval. */
+export const thresholdsSchema = z.strictObject({
+  /** Fewer leaves than this, or more than that: WARNING. */
+  minLeaves: z.int().min(0).optional(),
+  maxLeaves: z.int().min(1).optional(),
+  /** A leaf above so many GB (10^9 bytes): WARNING. */
+  leafGb: z.number().positive().optional(),
+});
+
+/** The care of a partitioned table (src/care/policy.ts reads it); what is left out is recognised, or has a default. */
+export const partitionPolicySchema = z.strictObject({
+  every: z.enum(["hour", "day", "week", "month", "quarter", "year"]).optional(),
+  step: number.optional(),
+  leaf: z.string().optional(),
+  ahead: z.int().min(0).max(1000).optional(),
+  retention: z.union([z.string(), z.int().positive().transform(String)]).optional(),
+  expired: z.enum(["drop", "detach"]).optional(),
+  thresholds: thresholdsSchema.optional(),
+  enabled: z.boolean().optional(),
+});
+export type PartitionPolicy = z.output<typeof partitionPolicySchema>;
+
 /** `partway.config.*`: settings for every table, and per table under `tables`, which win. */
 export const configSchema = z.strictObject({
   /** Where an editor finds the schema of this file (`partway schema config`). */
@@ -105,6 +127,8 @@ export const configSchema = z.strictObject({
   /** How many tables `partway run --all` migrates at once, at most. */
   parallel: z.int().min(1).max(64).optional(),
   tables: z.record(z.string(), tableConfigSchema).default({}),
+  /** Partitioned tables that `partway adopt` takes into care. */
+  partitions: z.record(z.string(), partitionPolicySchema).default({}),
 });
 
 export type TableConfig = z.output<typeof tableConfigSchema>;

@@ -28,11 +28,14 @@ export interface LockTry {
 /** A view is locked by an ALTER that changes nothing: LOCK TABLE would lock what the view reads as well. */
 export type StrongLock =
   | { table: string; mode: "SHARE ROW EXCLUSIVE" | "ACCESS EXCLUSIVE" }
-  | { alter: string };
+  | { alter: string }
+  /** Takes its locks within the try's bound; what it does with them may take `holdMs`. */
+  | { work: string; holdMs: number };
 
 export interface LockRequest {
   purpose: string;
-  migration: string;
+  /** The command that tries again. */
+  again: string;
   /** Quoted table names that get SHARE UPDATE EXCLUSIVE first. */
   calm: string[];
   /** Strong locks, in order: the lagging side first, the live side last. */
@@ -104,7 +107,7 @@ export async function acquireLocks(
     new PartwayError("lock-busy", {
       what: `the lock for ${request.purpose} could not be had in ${tries} tries${describe(blockers)}`,
       state: "Nothing was changed, nothing is lost: the run waits and can be resumed.",
-      next: `End or wait for the blocking session, then: partway resume ${request.migration}`,
+      next: `End or wait for the blocking session, then: ${request.again}`,
     });
 
   const failed = (attempt: number, timeoutMs: number) => {
@@ -116,7 +119,7 @@ export async function acquireLocks(
   // Between the tries it holds nobody up but vacuum and its own successor; it sleeps there at most 1.5 times the bound.
   await setLocal(session, SILENCE, Math.max(30_000, 3 * request.timeoutMaxMs));
   /** One try behind a savepoint: true when all of `locks` are held, false when somebody was in the way. */
-  const once = async (locks: string[], timeoutMs: number, statementMs: number): Promise<boolean> => {
+  const once = async (locks: readonly Take[], timeoutMs: number, statementMs: number): Promise<boolean> => {
     request.signal.throwIfAborted();
     await session.query("SAVEPOINT locks");
     if (statementMs > 0) await setLocal(session, SILENCE, request.silenceMs);
@@ -127,15 +130,18 @@ export async function acquireLocks(
       blockers = found;
     });
     const asked = performance.now();
+    let worked = 0;
     try {
-      for (const [at, lock] of locks.entries()) {
+      for (const [at, { sql, holdMs }] of locks.entries()) {
         // All of a try's locks share one bound: who waits for the first of them must not wait a timeout for each.
-        if (at > 0 && statementMs > 0) {
-          const left = Math.max(1, timeoutMs - (performance.now() - asked));
+        if ((at > 0 || holdMs !== null) && statementMs > 0) {
+          const left = Math.max(1, timeoutMs - (performance.now() - asked - worked));
           await setLocal(session, "lock_timeout", left);
-          await setLocal(session, "statement_timeout", left);
+          await setLocal(session, "statement_timeout", holdMs ?? left);
         }
-        await session.query(lock);
+        const began = performance.now();
+        await session.query(sql);
+        if (holdMs !== null) worked += performance.now() - began;
       }
       await setLocal(session, "statement_timeout", 0);
       return true;
@@ -151,14 +157,17 @@ export async function acquireLocks(
 
   // Waiting for SHARE UPDATE EXCLUSIVE holds nobody up, so a VACUUM that does not yield is waited for and shown.
   let attempt = 1;
-  const calm = request.calm.map((table) => `LOCK TABLE ${table} IN SHARE UPDATE EXCLUSIVE MODE`);
+  const calm = request.calm.map((table) => ({
+    sql: `LOCK TABLE ${table} IN SHARE UPDATE EXCLUSIVE MODE`,
+    holdMs: null,
+  }));
   const calmMs = deadlockMs + 2000;
   for (; calm.length > 0 && !(await once(calm, calmMs, 0)); attempt++) {
     failed(attempt, calmMs);
     if (attempt >= request.tries) throw giveUp(attempt);
   }
   const last = attempt + request.tries - 1;
-  const strong = request.strong.map(lockSql);
+  const strong = request.strong.map(takeOf);
   const most = boundOf(request, deadlockMs);
   let timeoutMs = Math.min(request.timeoutMs, most);
   for (; attempt <= last; attempt++) {
@@ -184,8 +193,15 @@ function boundOf({ strong, timeoutMaxMs }: LockRequest, deadlockMs: number): num
   return strong.length > 2 ? Math.min(timeoutMaxMs, Math.floor(deadlockMs * 0.8)) : timeoutMaxMs;
 }
 
-function lockSql(lock: StrongLock): string {
-  return "alter" in lock ? lock.alter : `LOCK TABLE ${lock.table} IN ${lock.mode} MODE`;
+interface Take {
+  sql: string;
+  holdMs: number | null;
+}
+
+function takeOf(lock: StrongLock): Take {
+  if ("work" in lock) return { sql: lock.work, holdMs: lock.holdMs };
+  const sql = "alter" in lock ? lock.alter : `LOCK TABLE ${lock.table} IN ${lock.mode} MODE`;
+  return { sql, holdMs: null };
 }
 
 /** Somebody was in the way: the try has failed, not the run. */

@@ -48,7 +48,7 @@ export function lockRequest(
   const { settings } = context;
   return {
     purpose: locked.purpose,
-    migration: context.plan.id,
+    again: `partway resume ${context.plan.id}`,
     calm: locked.calm,
     strong: locked.strong,
     timeoutMs: settings.lockTimeoutMs,

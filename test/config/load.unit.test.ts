@@ -20,7 +20,7 @@ function write(name: string, content: string): string {
 
 describe("the configuration file", () => {
   test("is not needed", async () => {
-    expect(await loadConfig({ cwd })).toEqual({ config: { tables: {} }, file: null });
+    expect(await loadConfig({ cwd })).toEqual({ config: { tables: {}, partitions: {} }, file: null });
   });
 
   test("in TypeScript, YAML or JSON says the same", async () => {
@@ -77,7 +77,7 @@ describe("the configuration file", () => {
     );
     const path = write("other.json", JSON.stringify({ workers: 3 }));
     expect(await loadConfig({ cwd, file: "other.json" })).toEqual({
-      config: { workers: "3", tables: {} },
+      config: { workers: "3", tables: {}, partitions: {} },
       file: path,
     });
     expect(await loadConfig({ cwd: "/", file: path })).toMatchObject({ file: path });

@@ -7,7 +7,12 @@ import { z } from "zod";
 import { buildProgram } from "../../src/commands/program.js";
 import { configFor, loadConfig } from "../../src/config/load.js";
 import { parseRequest, parseSettings } from "../../src/config/request.js";
-import { configSchema, tableConfigSchema } from "../../src/config/schema.js";
+import {
+  configSchema,
+  partitionPolicySchema,
+  tableConfigSchema,
+  thresholdsSchema,
+} from "../../src/config/schema.js";
 import { EXIT } from "../../src/errors.js";
 import { codeSpans, PAGES, ROOT, read, scenesOf, tableOf } from "./markdown.js";
 
@@ -59,8 +64,15 @@ describe("README names", () => {
     const [, top = "", table = ""] = /At the top:(.*?)\. For each table .*? also:(.*)/s.exec(section) ?? [];
     expect(codeSpans(top).toSorted()).toEqual(Object.keys(configSchema.shape).toSorted());
     const both = new Set([...codeSpans(top), ...codeSpans(table)]);
-    for (const whole of ["$schema", "tables", "parallel"]) both.delete(whole);
+    for (const whole of ["$schema", "tables", "parallel", "partitions"]) both.delete(whole);
     expect([...both].toSorted()).toEqual(Object.keys(tableConfigSchema.shape).toSorted());
+  });
+
+  test("every key of a policy", () => {
+    const section =
+      read("README.md").split("configuration file's `partitions`")[1]?.split("options win")[0] ?? "";
+    const keys = [...Object.keys(partitionPolicySchema.shape), ...Object.keys(thresholdsSchema.shape)];
+    expect(codeSpans(section).filter((span) => !span.includes(" "))).toEqual(expect.arrayContaining(keys));
   });
 
   test("npm scripts that there are", () => {

@@ -24,7 +24,7 @@ afterEach(() => db.drop());
 function acquire(over: Partial<LockRequest> = {}, deadlockMs = 50) {
   const request: LockRequest = {
     purpose: "the test",
-    migration: "live_123456",
+    again: "partway resume live_123456",
     calm: ["public.live"],
     strong: [{ table: "public.live", mode: "ACCESS EXCLUSIVE" }],
     timeoutMs: 50,

@@ -30,7 +30,7 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "the locks of one try share one bound",
     rule: "3.6",
-    edits: [[LOCKS_TS, "if (at > 0 && statementMs > 0) {", "if (at > 99 && statementMs > 0) {"]],
+    edits: [[LOCKS_TS, "if ((at > 0 || holdMs !== null)", "if ((at > 99 || holdMs !== null)"]],
     red: [[LOCKS_TEST, "several locks would each have a timeout of their own"]],
   },
   {

@@ -1,0 +1,241 @@
+/** The care of partitioned tables: adopt, maintain, health, partitions. Part of the programmatic interface. */
+
+import { z } from "zod";
+import { type ConnectOptions, targetOf, withSession } from "./api.js";
+import { type AdoptReport, adoptTable } from "./care/adopt.js";
+import { readHealth } from "./care/facts.js";
+import { type HealthReport, healthOf } from "./care/health.js";
+import { type MaintainReport, type Mode, maintainTable } from "./care/maintain.js";
+import { CARE_SQL, readPolicies, type StoredPolicy } from "./care/store.js";
+import { type CareTable, readCareTable } from "./care/table.js";
+import type { CareWork } from "./care/work.js";
+import { loadConfig } from "./config/load.js";
+import { parseSettings, type RawSettings } from "./config/request.js";
+import { type PartitionPolicy, partitionPolicySchema } from "./config/schema.js";
+import { parseTableName } from "./config/table-name.js";
+import { explainUntouched } from "./engine/faults.js";
+import { asPartwayError, badInput, EXIT, type ExitCode, messageOf, PartwayError } from "./errors.js";
+import { deadlockTimeoutMs, type LockTry } from "./pg/locks.js";
+import type { Session } from "./pg/session.js";
+import { SQLSTATE, sqlState } from "./pg/sqlstate.js";
+
+export interface CareOptions extends ConnectOptions {
+  /** As typed; left out: all that are in care (`adopt`: all of the configuration file). */
+  tables?: readonly string[] | undefined;
+  config?: string | undefined;
+  /** Instead of the database's clock, `2026-01-31 02:00:00` in UTC: for plays of years. */
+  now?: string | undefined;
+}
+
+export interface AdoptOptions extends CareOptions {
+  policy?: z.input<typeof partitionPolicySchema> | undefined;
+  /** Look only. */
+  dryRun?: boolean | undefined;
+}
+
+export interface MaintainOptions
+  extends CareOptions,
+    Pick<RawSettings, "lockTimeout" | "lockTimeoutMax" | "lockTries" | "holdBudget"> {
+  /** Change nothing. */
+  dryRun?: boolean | undefined;
+  /** Detach and drop, too. Without it expired leaves are only named. */
+  apply?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+  onTry?: ((attempt: LockTry) => void) | undefined;
+  /** After each table. */
+  onTable?: ((outcome: MaintainOutcome) => void) | undefined;
+}
+
+export type MaintainOutcome = MaintainReport | { table: string; error: PartwayError };
+
+export interface MaintainResult {
+  tables: MaintainOutcome[];
+  /** The worst of all. */
+  exitCode: ExitCode;
+}
+
+/** Takes tables into care. Errors: bad-input naming table and key; nothing is written for that table. */
+export async function adopt(options: AdoptOptions): Promise<AdoptReport[]> {
+  const parsed = partitionPolicySchema.safeParse(options.policy ?? {});
+  if (!parsed.success)
+    throw badInput(
+      parsed.error.issues.map(({ path, message }) => `--${path.join(".")}: ${message}`).join("; "),
+      "partway adopt --help shows the options.",
+    );
+  const file = await partitionsOf(options.config);
+  const names =
+    options.tables !== undefined && options.tables.length > 0 ? options.tables : Object.keys(file);
+  if (names.length === 0)
+    throw badInput(
+      "no table is named, and the configuration file has no partitions",
+      "Name one: partway adopt orders; or list them under partitions in partway.config.*.",
+    );
+  return connected(options, async (session) => {
+    const reports: AdoptReport[] = [];
+    for (const name of names) {
+      const table = await readCareTable(session, { typed: name });
+      const stored = (await readPolicies(session)).find(({ oid }) => oid === table.oid) ?? null;
+      const given: PartitionPolicy = { ...entryFor(file, table), ...parsed.data };
+      reports.push(await adoptTable(session, table, stored, given, options.dryRun !== true));
+    }
+    return reports;
+  });
+}
+
+/** Runs maintenance. A table's failure is its own; the others go on. Errors: `refused` while another one runs. */
+export async function maintain(options: MaintainOptions): Promise<MaintainResult> {
+  const settings = parseSettings(options);
+  if (options.dryRun === true && options.apply === true)
+    throw badInput("--dry-run and --apply exclude each other", "Give one of them.");
+  const mode: Mode = options.dryRun === true ? "dry-run" : options.apply === true ? "apply" : "careful";
+  const { signal = new AbortController().signal } = options;
+  return connected(options, async (session, observer) => {
+    if (mode !== "dry-run") await oneAtATime(observer);
+    const deadlockMs = await deadlockTimeoutMs(session);
+    const work: CareWork = {
+      deadlockMs,
+      session,
+      observer,
+      settings,
+      signal,
+      onTry: options.onTry ?? (() => undefined),
+    };
+    const result: MaintainResult = { tables: [], exitCode: EXIT.done };
+    const stored = await readPolicies(session);
+    if (mode !== "dry-run" && stored.some(({ isThere }) => !isThere)) await session.query(CARE_SQL.forget);
+    for (const { oid, shown, policy } of await wanted(session, stored, options.tables)) {
+      const outcome = await maintainTable(work, { oid, policy, mode, now: options.now }).catch(
+        (error: unknown) => ({
+          table: shown,
+          error: asPartwayError(
+            lacking(
+              error,
+              "Connect as the owner of the table and of its leaves, with CREATE on their schema.",
+            ),
+            "What was done before stays done; each leaf is made or detached whole.",
+            "The same command again goes on from there.",
+          ),
+        }),
+      );
+      result.tables.push(outcome);
+      options.onTable?.(outcome);
+      if ("error" in outcome && result.exitCode === EXIT.done) result.exitCode = outcome.error.exitCode;
+      if (signal.aborted || session.lost) break;
+    }
+    return result;
+  });
+}
+
+/** How the tables are, those in care or those named. Reads only. */
+export async function health(options: CareOptions): Promise<HealthReport[]> {
+  return connected(options, async (session) => {
+    const stored = await readPolicies(session);
+    const reports: HealthReport[] = [];
+    for (const table of await tablesOf(session, stored, options.tables)) {
+      const row = stored.find(({ oid }) => oid === table.oid) ?? null;
+      reports.push(healthOf(await readHealth(session, table, row, options.now)));
+    }
+    return reports;
+  });
+}
+
+/** One table with its leaves, as the catalog has it. Reads only. */
+export async function partitions(options: ConnectOptions & { table: string }): Promise<PartitionsReport> {
+  return connected(options, async (session) => {
+    const table = await readCareTable(session, { typed: options.table });
+    const { bytes } = await readHealth(session, table, null);
+    return { table, bytes };
+  });
+}
+
+export interface PartitionsReport {
+  table: CareTable;
+  bytes: ReadonlyMap<string, number>;
+}
+
+async function connected<T>(
+  options: ConnectOptions,
+  work: (session: Session, observer: Session) => Promise<T>,
+): Promise<T> {
+  const target = await targetOf(options);
+  try {
+    return await withSession(target, (session) => withSession(target, (observer) => work(session, observer)));
+  } catch (error) {
+    throw explainUntouched(lacking(error, GRANT));
+  }
+}
+
+const GRANT =
+  "GRANT CREATE ON DATABASE for the first adopt, which makes schema partway; afterwards what is in it must be granted: README, Rights.";
+
+/** A right that is missing, with whom to ask for it. */
+function lacking(error: unknown, next: string): unknown {
+  if (sqlState(error) !== SQLSTATE.insufficientPrivilege) return error;
+  const state = "Nothing was changed by the step that failed.";
+  return new PartwayError("refused", { what: messageOf(error), state, next }, { cause: error });
+}
+
+async function partitionsOf(file: string | undefined): Promise<Record<string, PartitionPolicy>> {
+  const { config } = await loadConfig({ cwd: process.cwd(), ...(file === undefined ? {} : { file }) });
+  return config.partitions;
+}
+
+/** What the file says about the table: `orders` means it in whichever schema it was found. */
+function entryFor(file: Record<string, PartitionPolicy>, table: CareTable): PartitionPolicy {
+  const entry = Object.entries(file).find(([typed]) => {
+    const { schema, name } = parseTableName(typed);
+    return name === table.name && (schema === null || schema === table.schema);
+  });
+  return entry?.[1] ?? {};
+}
+
+async function wanted(
+  session: Session,
+  stored: readonly StoredPolicy[],
+  names: readonly string[] | undefined,
+): Promise<StoredPolicy[]> {
+  const all = stored.filter(({ isThere }) => isThere);
+  if (names === undefined || names.length === 0) {
+    if (all.length > 0) return all;
+    throw badInput("no table is in care", "Take one over first: partway adopt <table>");
+  }
+  const chosen: StoredPolicy[] = [];
+  for (const typed of names) {
+    const { oid } = await readCareTable(session, { typed });
+    const row = all.find((one) => one.oid === oid);
+    if (row === undefined)
+      throw badInput(
+        `${typed} is not in care: it has no policy`,
+        `Take it over first: partway adopt ${typed}`,
+      );
+    chosen.push(row);
+  }
+  return chosen;
+}
+
+async function tablesOf(
+  session: Session,
+  stored: readonly StoredPolicy[],
+  names: readonly string[] | undefined,
+): Promise<CareTable[]> {
+  const named = (names ?? []).map((typed) => ({ typed }));
+  const asked =
+    named.length > 0 ? named : stored.filter(({ isThere }) => isThere).map(({ oid }) => ({ oid }));
+  if (asked.length === 0)
+    throw badInput("no table is in care", "Name one, or take one over first: partway adopt <table>");
+  const tables: CareTable[] = [];
+  for (const one of asked) tables.push(await readCareTable(session, one));
+  return tables;
+}
+
+/** The lock lives as long as the observer's connection. */
+async function oneAtATime(observer: Session): Promise<void> {
+  const { held } = await observer.one(z.object({ held: z.string() }), CARE_SQL.lock);
+  if (held === "true") return;
+  const holder = await observer.maybe(z.object({ pid: z.string() }), CARE_SQL.holder);
+  throw new PartwayError("refused", {
+    what: `another partway maintain is at work in this database${holder === null ? "" : ` (backend ${holder.pid})`}`,
+    state: "Nothing was touched; the other one goes on.",
+    next: "Wait for it, then the same command again.",
+  });
+}

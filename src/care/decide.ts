@@ -1,0 +1,117 @@
+/** What a maintenance run has to do, from what there is, the policy and the clock. Pure: the dry run prints this. */
+import { renderLeafName } from "../config/template.js";
+import { freeName } from "../plan/names.js";
+import { type Grid, indexOf, partOf, type Range, recognise, standsOn, startAt, textOf } from "./grid.js";
+import { cutoffOf, type Policy } from "./policy.js";
+import type { CareLeaf, CareTable } from "./table.js";
+
+export interface NewLeaf {
+  name: string;
+  /** Literals for FOR VALUES, in UTC. */
+  from: string;
+  to: string;
+}
+
+/** The grid the table's leaves stand on, and the leaves that do not (DEFAULT is none of them). */
+export function recogniseTable(table: CareTable): { grid: Grid | null; odd: CareLeaf[] } {
+  const { axis } = table;
+  if (axis === null) return { grid: null, odd: [] };
+  const ranged = table.leaves.filter(({ bound }) => bound.kind === "range");
+  const grid = recognise(
+    axis,
+    ranged.flatMap(({ range }) => (range === null ? [] : [range])),
+  );
+  return {
+    grid,
+    odd: ranged.filter(({ range }) => grid === null || range === null || !standsOn(grid, range)),
+  };
+}
+
+/** A stretch without a leaf, in positions: `from` belongs to it, `to` does not. */
+export interface Stretch {
+  from: bigint;
+  to: bigint;
+}
+
+/** What of `stretch` no leaf covers. A bound that is not whole is rounded so that nothing overlaps. */
+export function uncovered(ranges: readonly Range[], stretch: Stretch): Stretch[] {
+  let left: Stretch[] = [stretch];
+  for (const { from, to } of ranges)
+    left = left.flatMap((piece) => {
+      const [low, high] = [from?.low ?? piece.from, to?.high ?? piece.to];
+      if (high <= piece.from || low >= piece.to) return [piece];
+      return [
+        { from: piece.from, to: low },
+        { from: high, to: piece.to },
+      ].filter((rest) => rest.from < rest.to);
+    });
+  return left;
+}
+
+export function rangesOf(table: CareTable): Range[] {
+  return table.leaves.flatMap(({ range }) => (range === null ? [] : [range]));
+}
+
+/** Stretches without a leaf between the oldest and the newest finite bound. */
+export function gapsOf(table: CareTable): Stretch[] {
+  const ends = rangesOf(table).flatMap(({ from, to }) =>
+    [from, to].flatMap((at) => (at === null ? [] : [at])),
+  );
+  const [first, ...others] = ends;
+  if (first === undefined) return [];
+  let [from, to] = [first.low, first.high];
+  for (const { low, high } of others) {
+    if (low < from) from = low;
+    if (high > to) to = high;
+  }
+  return uncovered(rangesOf(table), { from, to });
+}
+
+/**
+ * The leaves that are missing from the interval of `now` to the policy's last one ahead. An interval that other leaves
+ * cover in part gets a leaf for the rest. `taken`: every name in the schema. Empty where nothing can be cut.
+ */
+export function missingLeaves(
+  table: CareTable,
+  policy: Policy,
+  now: bigint,
+  taken: Iterable<string>,
+): NewLeaf[] {
+  const { grid, ahead, leaf: template } = policy;
+  const { axis } = table;
+  if (grid === null || axis === null) return [];
+  const names = new Set(taken);
+  const ranges = rangesOf(table);
+  const first = indexOf(grid, now);
+  const made: NewLeaf[] = [];
+  for (let at = first; at <= first + BigInt(ahead); at++) {
+    const whole = { from: startAt(grid, at), to: startAt(grid, at + 1n) };
+    if (axis.kind === "number" && whole.to > axis.largest) break;
+    for (const { from, to } of uncovered(ranges, whole)) {
+      const name = freeName(renderLeafName(template, table.name, partOf(grid, from)), names);
+      names.add(name);
+      made.push({ name, from: textOf(axis, from), to: textOf(axis, to) });
+    }
+  }
+  return made;
+}
+
+/**
+ * The leaves whose UPPER bound is not above now minus retention, oldest first: in one whose lower bound alone is past
+ * it there may be rows that are not (FEATURES N21). A bound that is no whole hour counts as the next one.
+ */
+export function expiredLeaves(table: CareTable, policy: Policy, now: bigint): CareLeaf[] {
+  const { retention, grid } = policy;
+  if (retention === null || grid === null) return [];
+  const cutoff = cutoffOf(retention, now);
+  return table.leaves.filter(
+    ({ kind, pending, range }) =>
+      kind !== "foreign" && !pending && range !== null && range.to !== null && range.to.high <= cutoff,
+  );
+}
+
+/** A leaf whose statistics are missing, or a tenth of whose rows have changed since. */
+export function isStale({ kind, lastAnalyze, rows, changed }: CareLeaf): boolean {
+  if (kind === "foreign") return false;
+  return changed > 50 + rows / 10 || (lastAnalyze === null && rows > 0);
+}

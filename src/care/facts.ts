@@ -1,0 +1,59 @@
+/** Reads what `healthOf` judges. */
+import { z } from "zod";
+import { jsonRows } from "../catalog/json.js";
+import type { Session } from "../pg/session.js";
+import { positionNow } from "./clock.js";
+import { recogniseTable } from "./decide.js";
+import type { HealthFacts } from "./health.js";
+import { policyOf } from "./policy.js";
+import { readStanding, type StoredPolicy } from "./store.js";
+import { type CareTable, shownName } from "./table.js";
+
+const FACTS_SQL = {
+  /** A parent has no size of its own (FEATURES N33): leaves below leaves are summed up. */
+  bytes: /*sql*/ `
+    SELECT i.inhrelid::text AS oid,
+           (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0) FROM pg_partition_tree(i.inhrelid) AS t)::bigint AS bytes
+      FROM pg_inherits i WHERE i.inhparent = $1::oid`,
+  /** Indexes of the table without a valid part on a leaf. */
+  indexes: /*sql*/ `
+    SELECT leaf.relname::text || ': ' || ix.relname::text AS name
+      FROM pg_index parent JOIN pg_class ix ON ix.oid = parent.indexrelid
+      JOIN pg_inherits i ON i.inhparent = parent.indrelid AND NOT i.inhdetachpending
+      JOIN pg_class leaf ON leaf.oid = i.inhrelid AND leaf.relkind IN ('r', 'p')
+     WHERE parent.indrelid = $1::oid AND NOT EXISTS (
+           SELECT FROM pg_inherits ii JOIN pg_index part ON part.indexrelid = ii.inhrelid
+            WHERE ii.inhparent = parent.indexrelid AND part.indrelid = leaf.oid AND part.indisvalid)
+     ORDER BY 1`,
+} as const;
+
+/** `stored`: the table's row of partition_config; null: it is not in care, and the defaults hold. */
+export async function readHealth(
+  session: Session,
+  table: CareTable,
+  stored: StoredPolicy | null,
+  now?: string,
+): Promise<HealthFacts> {
+  const { grid } = recogniseTable(table);
+  const policy = policyOf(shownName(table), stored?.policy ?? {}, table.axis, grid);
+  const Size = z.object({ oid: z.string(), bytes: z.number() });
+  const sizes = await jsonRows(session, Size, FACTS_SQL.bytes, [table.oid]);
+  const indexes = await session.rows(z.object({ name: z.string() }), FACTS_SQL.indexes, [table.oid]);
+  const leaving = stored === null ? [] : (await readStanding(session, table.oid)).leaving;
+  return {
+    ...{ table, policy, now: await positionNow(session, table, now) },
+    adopted: stored === null ? null : { lastMaintenance: stored.lastMaintenance },
+    bytes: new Map(sizes.map(({ oid, bytes }) => [oid, bytes])),
+    defaultHasRows: await defaultHasRows(session, table),
+    indexes: indexes.map(({ name }) => name),
+    leaving: leaving.filter(({ isThere, attached }) => isThere && !attached).map(({ name }) => name),
+  };
+}
+
+async function defaultHasRows(session: Session, table: CareTable): Promise<boolean> {
+  const fallback = table.leaves.find(({ bound }) => bound.kind === "default");
+  if (fallback === undefined) return false;
+  const Found = z.object({ found: z.enum(["true", "false"]) });
+  const sql = `SELECT EXISTS (SELECT FROM ${shownName(fallback)})::text AS found`;
+  return (await session.one(Found, sql)).found === "true";
+}

@@ -1,0 +1,150 @@
+/** The commands for life after the migration: adopt, maintain, health, partitions. */
+import { type Command, Option } from "commander";
+import {
+  type AdoptOptions,
+  adopt,
+  type CareOptions,
+  health,
+  type MaintainOptions,
+  maintain,
+  partitions,
+} from "../care.js";
+import { EXIT } from "../errors.js";
+import type { Act } from "./act.js";
+import {
+  adoptLines,
+  healthLines,
+  leafRows,
+  maintainJson,
+  maintainLines,
+  partitionLines,
+} from "./care-text.js";
+import { explain } from "./follow.js";
+import { example, withConnection, withJson } from "./options.js";
+
+type Json = { json?: boolean };
+
+export function careCommands(program: Command, act: Act): void {
+  adoptCommand(program, act);
+  maintainCommand(program, act);
+  healthCommand(program, act);
+  partitionsCommand(program, act);
+}
+
+function adoptCommand(program: Command, act: Act): void {
+  const command = program
+    .command("adopt [tables...]")
+    .description(
+      "takes partitioned tables into care: reads their bounds, stores a policy (those named, or the configuration file's)",
+    )
+    .option("--every <interval>", "range by time: hour, day, week (ISO), month, quarter or year, in UTC")
+    .option("--step <n>", "range by a whole number: n values a leaf")
+    .option("--leaf <template>", "names of new leaves")
+    .option("--ahead <n>", "leaves to have beyond now's")
+    .option("--retention <length>", "how long a leaf is kept: 90d, 12mo, 2y, a number of values, or none")
+    .addOption(
+      new Option("--expired <what>", "what becomes of expired leaves (default detach)").choices([
+        "detach",
+        "drop",
+      ]),
+    )
+    .option("--dry-run", "show it, store nothing")
+    .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
+  withJson(withConnection(command));
+  example(command, "partway adopt orders --retention 24mo --expired drop");
+  interface Typed extends CareOptions, Json {
+    every?: string;
+    step?: string;
+    leaf?: string;
+    ahead?: string;
+    retention?: string;
+    expired?: "detach" | "drop";
+    dryRun?: boolean;
+  }
+  command.action((tables: string[], { every, step, leaf, ahead, retention, expired, ...options }: Typed) =>
+    act(options, async () => {
+      const policy = {
+        ...{ every, step, leaf, retention, expired },
+        ahead: ahead === undefined ? undefined : Number(ahead),
+      };
+      const given = Object.fromEntries(Object.entries(policy).filter(([, value]) => value !== undefined));
+      const asked: AdoptOptions = { ...options, tables, policy: given };
+      print(options, await adopt(asked), (reports) => reports.flatMap(adoptLines));
+      return EXIT.done;
+    }),
+  );
+}
+
+function maintainCommand(program: Command, act: Act): void {
+  const command = program
+    .command("maintain [tables...]")
+    .description(
+      "makes leaves ahead, analyzes, detaches and drops what is expired, records sizes: of the tables in care",
+    )
+    .option("--dry-run", "show what would be done, change nothing")
+    .option("--apply", "detach and drop expired leaves, too; without it they are only named")
+    .option(
+      "--lock-timeout <time>",
+      "first lock_timeout of a try; grows to --lock-timeout-max (default 100ms)",
+    )
+    .option("--lock-timeout-max <time>", "its bound (default 1s)")
+    .option("--lock-tries <n>", "tries before the run gives up with exit code 6 (default 30)")
+    .option(
+      "--hold-budget <time>",
+      "longest time a DEFAULT leaf may be locked while its rows move (default 1s)",
+    );
+  withJson(withConnection(command));
+  example(command, "partway maintain --dry-run", "partway maintain orders --apply");
+  command.action((tables: string[], options: Omit<MaintainOptions, "tables"> & Json) =>
+    act(options, async () => {
+      const { tables: outcomes, exitCode } = await maintain({ ...options, tables });
+      print(options, outcomes, (all) => all.flatMap((one) => maintainLines(one, options)), maintainJson);
+      if (options.json !== true) for (const one of outcomes) if ("error" in one) explain(one.error);
+      return exitCode;
+    }),
+  );
+}
+
+function healthCommand(program: Command, act: Act): void {
+  const command = program
+    .command("health [tables...]")
+    .description(
+      "how partitioned tables are, those in care or those named; exit code 9 unless all are healthy",
+    );
+  withJson(withConnection(command));
+  example(command, "partway health", "partway health orders --json");
+  command.action((tables: string[], options: CareOptions & Json) =>
+    act(options, async () => {
+      const reports = await health({ ...options, tables });
+      print(options, reports, (all) => all.flatMap(healthLines));
+      return reports.every(({ status }) => status === "HEALTHY") ? EXIT.done : EXIT.unhealthy;
+    }),
+  );
+}
+
+function partitionsCommand(program: Command, act: Act): void {
+  const command = program
+    .command("partitions <table>")
+    .description("the leaves of a partitioned table, by the catalog: bounds, rows, size")
+    .option("--tree", "as a tree");
+  withJson(withConnection(command));
+  example(command, "partway partitions orders --tree");
+  command.action((table: string, options: CareOptions & Json & { tree?: boolean }) =>
+    act(options, async () => {
+      const report = await partitions({ ...options, table });
+      print(options, report, (one) => partitionLines(one, options.tree === true), leafRows);
+      return EXIT.done;
+    }),
+  );
+}
+
+function print<T>(
+  options: Json,
+  value: T,
+  lines: (value: T) => string[],
+  plain: (value: T) => unknown = (one) => one,
+): void {
+  process.stdout.write(
+    options.json === true ? `${JSON.stringify(plain(value))}\n` : `${lines(value).join("\n")}\n`,
+  );
+}

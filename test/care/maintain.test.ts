@@ -1,0 +1,253 @@
+/** New leaves and old ones on a real server, with the application in between. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { CARE_SQL } from "../../src/care/store.js";
+import { adopt, maintain } from "../../src/care.js";
+import { ident } from "../../src/pg/quote.js";
+import { STORE_SQL } from "../../src/sync/store.js";
+import { openScene, type Scene } from "./scene.js";
+
+const NOW = "2026-01-15 02:00:00";
+let scene: Scene;
+afterEach(() => scene.db.drop());
+
+const Text = z.object({ text: z.string() });
+const texts = async (sql: string) => (await scene.session.rows(Text, sql)).map(({ text }) => text);
+
+describe("a table whose leaves are to be made", () => {
+  beforeEach(async () => {
+    scene = await openScene({ ahead: 2 });
+  });
+
+  test("would be locked against a transaction that reads and writes it", async () => {
+    const application = await scene.db.session();
+    await application.begin();
+    await application.query("INSERT INTO public.orders (at, note) VALUES ('2026-01-11', 'open')");
+    await application.query("SELECT count(*) FROM public.orders");
+    const { created } = await scene.maintain("careful", NOW, 1);
+    expect(created.map(({ name }) => name)).toEqual(["orders_2026_02", "orders_2026_03"]);
+    await application.query("INSERT INTO public.orders (at, note) VALUES ('2026-02-11', 'new leaf')");
+    await application.commit();
+    expect((await scene.maintain("careful", NOW)).created).toEqual([]);
+  });
+
+  test("would get leaves unlike the others, or a constraint that nobody asked for", async () => {
+    await scene.session.query("GRANT SELECT (id), INSERT ON public.orders_2026_01 TO PUBLIC");
+    await scene.session.query("ALTER TABLE public.orders_2026_01 ALTER note SET STATISTICS 500");
+    await scene.session.query(
+      "ALTER TABLE public.orders_2026_01 REPLICA IDENTITY USING INDEX orders_2026_01_pkey",
+    );
+    await scene.session.query("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT DELETE ON TABLES TO PUBLIC");
+    await scene.maintain("careful", NOW);
+    const like = `SELECT concat_ws(' | ', relreplident, reloptions, relpersistence, pg_get_userbyid(relowner),
+        (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM unnest(relacl) x WHERE x::text LIKE '=%'),
+        (SELECT string_agg(concat(attname, attacl, nullif(attstattarget, -1)), ',' ORDER BY attnum) FROM pg_attribute
+          WHERE attrelid = c.oid AND attnum > 0),
+        (SELECT string_agg(concat(pg_get_indexdef(indexrelid, 1, true), indisreplident, indisprimary), ',' ORDER BY indisprimary)
+          FROM pg_index WHERE indrelid = c.oid),
+        (SELECT count(*) FROM pg_constraint WHERE conrelid = c.oid AND contype = 'c')) AS text
+      FROM pg_class c JOIN pg_inherits ON inhrelid = c.oid WHERE inhparent = 'public.orders'::regclass ORDER BY relname`;
+    const found = await texts(like);
+    expect(found).toHaveLength(3);
+    expect(new Set(found).size, found.join("\n")).toBe(1);
+    expect(found[0]).toMatch(/fillfactor=70.*=a\//);
+  });
+
+  test("would be changed by a dry run", async () => {
+    const before = await texts("SELECT relname::text AS text FROM pg_class ORDER BY oid");
+    const { created } = await scene.maintain("dry-run", NOW);
+    expect(created).toHaveLength(2);
+    expect(await texts("SELECT relname::text AS text FROM pg_class ORDER BY oid")).toEqual(before);
+    expect(await texts("SELECT leaf::text AS text FROM partway.partition_metadata")).toEqual([]);
+  });
+
+  test("would lose its leaves to a migration that has not ended", async () => {
+    await scene.session.query(STORE_SQL.make);
+    await scene.session.query(
+      "INSERT INTO partway.migration (id, phase, source_oid, shadow_oid, plan) VALUES ('orders_1', 'retain', 1, $1::oid, '{}')",
+      [scene.oid],
+    );
+    await expect(scene.maintain("apply", NOW)).rejects.toMatchObject({
+      kind: "refused",
+      message: /orders_1/,
+    });
+    expect(await scene.leaves()).toEqual(["orders_2026_01"]);
+  });
+
+  test("would be worked on by two at once", async () => {
+    await scene.session.query(CARE_SQL.lock);
+    await expect(maintain({ url: scene.db.ownerUrl })).rejects.toMatchObject({
+      kind: "refused",
+      exitCode: 3,
+    });
+    expect(await scene.leaves()).toEqual(["orders_2026_01"]);
+  });
+
+  test("would be left alone or not whatever its row says", async () => {
+    await scene.session.query("UPDATE partway.partition_config SET enabled = false");
+    expect((await scene.maintain("apply", NOW)).skipped).toMatch(/disabled/);
+    await scene.session.query("UPDATE partway.partition_config SET enabled = true, ahead = 1");
+    expect((await scene.maintain("apply", NOW)).created).toHaveLength(1);
+  });
+
+  test("would be recorded wrong, or its statistics left old", async () => {
+    await scene.session.query("SELECT pg_stat_force_next_flush()");
+    const { analyzed } = await scene.maintain("careful", NOW);
+    expect(analyzed).toEqual(['"public"."orders_2026_01"', '"public"."orders"']);
+    const known =
+      "SELECT concat(leaf, ' ', rows, ' ', last_analyze IS NOT NULL) AS text FROM partway.partition_metadata ORDER BY 1";
+    expect((await texts(known))[0]).toBe("public.orders_2026_01 1 t");
+    expect((await scene.maintain("careful", NOW)).analyzed).toEqual([]);
+  });
+});
+
+describe("a DEFAULT leaf with rows in it", () => {
+  beforeEach(async () => {
+    scene = await openScene(
+      { ahead: 2 },
+      "CREATE TABLE public.orders_rest PARTITION OF public.orders DEFAULT",
+      "INSERT INTO public.orders (at, note) VALUES ('2026-02-10', 'a'), ('2026-02-11', 'b'), ('2030-01-01', 'c')",
+      `CREATE FUNCTION public.never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'fired'; END $$`,
+      "CREATE TRIGGER never BEFORE DELETE ON public.orders FOR EACH ROW EXECUTE FUNCTION public.never()",
+      "ALTER TABLE public.orders ENABLE ALWAYS TRIGGER never",
+    );
+  });
+  const where =
+    "SELECT concat(tableoid::regclass, ' ', id, ' ', long) AS text FROM public.orders ORDER BY id";
+
+  test("would keep its rows from their leaf, lose one, or fire a trigger for a row that only moves", async () => {
+    const { created } = await scene.maintain("careful", NOW);
+    expect(created).toHaveLength(2);
+    expect(await texts(where)).toEqual([
+      "public.orders_2026_01 1 first!",
+      "public.orders_2026_02 2 a!",
+      "public.orders_2026_02 3 b!",
+      "public.orders_rest 4 c!",
+    ]);
+    const states =
+      "SELECT concat(tgrelid::regclass, ' ', tgenabled) AS text FROM pg_trigger WHERE tgname = 'never'";
+    expect((await texts(states)).every((text) => text.endsWith(" A"))).toBe(true);
+  });
+
+  test("would be waited for without end while somebody reads it", async () => {
+    const reader = await scene.db.session();
+    await reader.begin();
+    await reader.query("SELECT count(*) FROM public.orders_rest");
+    const before = await texts(where);
+    await expect(scene.maintain("careful", NOW, 2)).rejects.toMatchObject({ kind: "lock-busy", exitCode: 6 });
+    await reader.rollback();
+    expect(await texts(where)).toEqual(before);
+    expect(await scene.leaves()).toEqual(["orders_2026_01", "orders_rest"]);
+  });
+
+  test("would never be split when that takes longer than a lock may be waited for, or lock it for as long as it takes", async () => {
+    await scene.session.query(`CREATE FUNCTION public.slow(text) RETURNS boolean LANGUAGE sql VOLATILE AS
+      $$ SELECT pg_catalog.pg_sleep(0.4) IS NOT NULL $$`);
+    await scene.session.query("ALTER TABLE public.orders ADD CHECK (public.slow(note)) NOT VALID");
+    const before = await texts(where);
+    await expect(scene.maintain("careful", NOW, 1, 200)).rejects.toMatchObject({
+      kind: "lock-busy",
+      next: /--hold-budget/,
+    });
+    expect(await texts(where)).toEqual(before);
+    expect((await scene.maintain("careful", NOW, 1, 5000)).created).toHaveLength(2);
+  });
+
+  test("would take the rows of other tables along: ON DELETE CASCADE", async () => {
+    await scene.session.query(`CREATE TABLE public.lines (id bigint, at timestamptz,
+      FOREIGN KEY (id, at) REFERENCES public.orders ON DELETE CASCADE)`);
+    await scene.session.query("INSERT INTO public.lines VALUES (2, '2026-02-10')");
+    await expect(scene.maintain("careful", NOW)).rejects.toMatchObject({
+      kind: "refused",
+      message: /foreign keys/,
+    });
+    expect(await texts("SELECT id::text AS text FROM public.lines")).toEqual(["2"]);
+    expect(await scene.leaves()).toEqual(["orders_2026_01", "orders_rest"]);
+  });
+
+  test("would keep an expired leaf: PostgreSQL has no DETACH CONCURRENTLY beside it", async () => {
+    await scene.session.query("UPDATE partway.partition_config SET retention = '1mo', expired = 'drop'");
+    const { retired } = await scene.maintain("apply", "2026-03-01 00:00:00");
+    expect(retired).toMatchObject([{ name: "orders_2026_01", fate: "dropped" }]);
+    expect(await scene.leaves()).not.toContain("orders_2026_01");
+  });
+});
+
+describe("an expired leaf", () => {
+  const LATER = "2026-03-01 00:00:00";
+  beforeEach(async () => {
+    scene = await openScene({ ahead: 1, retention: "1mo", expired: "drop" });
+  });
+  const isThere = async () =>
+    (await texts("SELECT (to_regclass('public.orders_2026_01') IS NOT NULL)::text AS text"))[0] === "true";
+
+  test("would be dropped by a run without --apply, or kept by one with", async () => {
+    const { retired } = await scene.maintain("careful", LATER);
+    expect(retired).toMatchObject([{ name: "orders_2026_01", fate: "would-drop" }]);
+    expect(await scene.leaves()).toContain("orders_2026_01");
+    expect((await scene.maintain("apply", LATER)).retired).toMatchObject([{ fate: "dropped" }]);
+    expect(await isThere()).toBe(false);
+  });
+
+  test("would be dropped where the policy only detaches", async () => {
+    await scene.session.query("UPDATE partway.partition_config SET expired = 'detach'");
+    expect((await scene.maintain("apply", LATER)).retired).toMatchObject([{ fate: "detached" }]);
+    expect(await texts("SELECT note AS text FROM public.orders_2026_01")).toEqual(["first"]);
+    expect((await scene.maintain("apply", LATER)).finished).toEqual([]);
+  });
+
+  test("would be dropped under rows that refer to it, or the run would hide why not", async () => {
+    await scene.session.query(
+      "CREATE TABLE public.lines (id bigint, at timestamptz, FOREIGN KEY (id, at) REFERENCES public.orders)",
+    );
+    await scene.session.query("INSERT INTO public.lines VALUES (1, '2026-01-10')");
+    await expect(scene.maintain("apply", LATER)).rejects.toMatchObject({
+      kind: "refused",
+      message: /still needed/,
+    });
+    expect(await texts("SELECT note AS text FROM public.orders_2026_01")).toEqual(["first"]);
+  });
+
+  test("would wait for a transaction without end, or stay half detached", async () => {
+    const reader = await scene.db.session();
+    await reader.begin();
+    await reader.query("SELECT count(*) FROM public.orders");
+    const { retired } = await scene.maintain("apply", LATER, 1);
+    expect(retired).toMatchObject([{ fate: "pending" }]);
+    expect(await isThere()).toBe(true);
+    await reader.rollback();
+    const { finished } = await scene.maintain("apply", LATER);
+    expect(finished).toEqual([{ name: "orders_2026_01", fate: "dropped" }]);
+    expect(await isThere()).toBe(false);
+  });
+
+  test("that somebody else's DETACH CONCURRENTLY left pending would stay so", async () => {
+    const reader = await scene.db.session();
+    await reader.begin();
+    await reader.query("SELECT count(*) FROM public.orders");
+    const other = await scene.db.session();
+    await other.query("SET lock_timeout = 50");
+    const detach = `ALTER TABLE public.orders DETACH PARTITION public.${ident("orders_2026_01")} CONCURRENTLY`;
+    await expect(other.query(detach)).rejects.toThrow();
+    await reader.rollback();
+    const { finished } = await scene.maintain("careful", LATER);
+    expect(finished).toEqual([{ name: "orders_2026_01", fate: "detached" }]);
+    // It was not Partway's to drop.
+    expect(await isThere()).toBe(true);
+  });
+});
+
+test("one wild number in DEFAULT would make every leaf look old, and take them all", async () => {
+  scene = await openScene(
+    {},
+    "CREATE TABLE public.num (id bigint) PARTITION BY RANGE (id)",
+    "CREATE TABLE public.num_0 PARTITION OF public.num FOR VALUES FROM (0) TO (1000)",
+    "CREATE TABLE public.num_1000 PARTITION OF public.num FOR VALUES FROM (1000) TO (2000)",
+    "CREATE TABLE public.num_rest PARTITION OF public.num DEFAULT",
+    "INSERT INTO public.num VALUES (500), (1500), (9000000000000)",
+  );
+  const url = scene.db.ownerUrl;
+  await adopt({ url, tables: ["num"], policy: { retention: "1500", expired: "drop" } });
+  const { tables } = await maintain({ url, tables: ["num"], apply: true });
+  expect(tables).toMatchObject([{ created: [{ from: "2000" }, {}, {}, {}], retired: [] }]);
+});
