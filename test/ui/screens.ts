@@ -1,6 +1,7 @@
 /**
  * `npm run screens`: a real migration under a live application, in tmux at 80x24 and 160x50, and what its screen shows
  * in each phase. Driven by keys alone. `-- --rows 1000000 --months 24 --sizes 80x24,160x50 --out <dir>`
+ * `npm run picture`: the same as one moving picture, the one in README; `--picture <file.svg>`.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,6 +13,7 @@ import { startEmbedded } from "../../src/demo/server.js";
 import { createOrders, startWriter } from "../../src/demo/writer.js";
 import { resolveTarget } from "../../src/pg/resolve.js";
 import { Session } from "../../src/pg/session.js";
+import { type Frame, toSvg } from "./svg.js";
 
 const { values } = parseArgs({
   options: {
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     months: { type: "string", default: "24" },
     sizes: { type: "string", default: "80x24,160x50" },
     out: { type: "string", default: join(tmpdir(), "partway-screens") },
+    picture: { type: "string" },
     /** More environment for the run: `NO_COLOR=1`. */
     env: { type: "string", multiple: true, default: [] },
   },
@@ -66,7 +69,19 @@ class Terminal {
   }
 }
 
-async function capture(size: string, out: string): Promise<void> {
+/** What the picture shows, and for how long. */
+const SECONDS: Record<string, number> = {
+  copy: 4,
+  index: 4,
+  validate: 3,
+  ready: 4,
+  cutover: 4,
+  window: 5,
+  "rolled-back": 6,
+};
+
+async function capture(size: string, out: string): Promise<Frame[]> {
+  const frames: Frame[] = [];
   const server = await startEmbedded();
   const state = mkdtempSync(join(tmpdir(), "partway-screens-"));
   const url = server.superuserUrl;
@@ -80,7 +95,9 @@ async function capture(size: string, out: string): Promise<void> {
   const keep = (name: string, text = terminal.text()) => {
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, `${name}.txt`), text);
-    writeFileSync(join(out, `${name}.ansi`), terminal.text(true));
+    const ansi = terminal.text(true);
+    writeFileSync(join(out, `${name}.ansi`), ansi);
+    frames.push({ text: ansi.trimEnd(), seconds: SECONDS[name] ?? 0 });
     process.stdout.write(`${"=".repeat(20)} ${size} ${name}\n${text}\n`);
   };
   try {
@@ -126,6 +143,7 @@ async function capture(size: string, out: string): Promise<void> {
     await server.stop();
     rmSync(state, { recursive: true });
   }
+  return frames.filter(({ seconds }) => seconds > 0);
 }
 
 async function prepared(session: Session, url: string) {
@@ -133,4 +151,9 @@ async function prepared(session: Session, url: string) {
   return startWriter({ url, table: TABLE, clients: 3, statementsPerSecond: 200, seed: 7 });
 }
 
-for (const size of values.sizes.split(",")) await capture(size, join(resolve(values.out), size));
+for (const size of values.sizes.split(",")) {
+  const frames = await capture(size, join(resolve(values.out), size));
+  const [columns = 80, rows = 24] = size.split("x").map(Number);
+  const title = "partway run orders --by created_at --every month, then c and r";
+  if (values.picture !== undefined) writeFileSync(values.picture, toSvg(frames, { columns, rows }, title));
+}

@@ -56,7 +56,7 @@ export function toSvg(
     const [begin, end] = [from / total, (from + frame.seconds) / total];
     from += frame.seconds;
     const css = frames.length === 1 ? "" : animation(at, begin, end, total);
-    return { css, body: `<g class="f f${at}">${frame.text.split("\n").map(drawLine).join("")}</g>` };
+    return { css, body: `<g class="f f${at}">${drawFrame(frame.text)}</g>` };
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escaped(title)}">
 <style>text{font:${CELL.font}px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:${FORE};white-space:pre}.b{font-weight:700}.d{opacity:.62}.i{font-style:italic}.u{text-decoration:underline}${drawn.map(({ css }) => css).join("")}</style>
@@ -77,8 +77,20 @@ function animation(at: number, begin: number, end: number, seconds: number): str
   return `@keyframes k${at}{${shown}}.f${at}{visibility:hidden;animation:k${at} ${seconds}s steps(1) infinite}@media(prefers-reduced-motion:reduce){.f${at}{animation:none;visibility:${end >= 1 ? "visible" : "hidden"}}}`;
 }
 
-function drawLine(line: string, row: number): string {
-  const spans = parse(line);
+/** tmux goes on in a line's last style on the next one. */
+function drawFrame(text: string): string {
+  let style = PLAIN;
+  return text
+    .split("\n")
+    .map((line, row) => {
+      const parsed = parse(line, style);
+      style = parsed.after;
+      return drawLine(parsed.spans, row);
+    })
+    .join("");
+}
+
+function drawLine(spans: Span[], row: number): string {
   const y = row * CELL.height;
   const rects = spans.flatMap((span) => {
     const back = span.inverse ? (span.fg ?? FORE) : span.bg;
@@ -104,10 +116,10 @@ function drawSpan(span: Span): string {
   return `<tspan x="${(span.column * CELL.width).toFixed(1)}" textLength="${(length * CELL.width).toFixed(1)}" lengthAdjust="spacingAndGlyphs"${kinds.length > 0 ? ` class="${kinds.join(" ")}"` : ""}${colour === null ? "" : ` fill="${colour}"`}>${escaped(span.text)}</tspan>`;
 }
 
-/** A line's runs of one style. */
-function parse(line: string): Span[] {
+/** A line's runs of one style, and the style it ends in. */
+function parse(line: string, before: Style): { spans: Span[]; after: Style } {
   const spans: Span[] = [];
-  let style = PLAIN;
+  let style = before;
   let column = 0;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what is read here.
   for (const part of line.split(/(\u001b\[[0-9;]*m)/)) {
@@ -119,7 +131,7 @@ function parse(line: string): Span[] {
       column += [...part].length;
     }
   }
-  return spans;
+  return { spans, after: style };
 }
 
 function after(before: Style, codes: number[]): Style {
