@@ -8,28 +8,27 @@ import { type Actor, createActor, type SnapshotFrom } from "xstate";
 import { eventOfCommand, obeyed } from "../../state/commands.js";
 import type { Outcome, PhaseName, RunEvent, RunEventBody, Wish } from "../../state/events.js";
 import { PHASES } from "../../state/events.js";
-import { createViewStore } from "../../state/fold.js";
 import type { Journal, Owner } from "../../state/journal.js";
 import { type MachineContext, type MachineEvent, partwayMachine, type Working } from "../../state/machine.js";
 import { emptyView, type ViewSource } from "../../state/view.js";
 import { EXIT, messageOf, PartwayError } from "../errors.js";
 import { Hooks } from "../hooks/hooks.js";
 import { describeTarget, type Target } from "../pg/target.js";
-import type { OnHangup, PhaseContext, PhaseRecord, Settings } from "../phases/phase.js";
+import type { OnHangup, PhaseContext, Settings } from "../phases/phase.js";
 import { phaseForecast } from "../plan/forecast.js";
 import type { Plan } from "../plan/types.js";
-import { sidesOf } from "../sync/pairs.js";
-import { version } from "../version.js";
+import { Audience } from "./audience.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
 import { Endurance } from "./endure.js";
 import { explainFault } from "./faults.js";
 import { cannot, closing, eventOf, goneMeanwhile, haltedBy, type Intent } from "./intent.js";
+import { introduction, recordOf } from "./introduce.js";
 import { obeyOthers } from "./other-terminal.js";
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
 import { heldUp, rehearseFirst } from "./rehearsed.js";
-import { Sampler } from "./sampler.js";
+import { Sampler, sampledLog } from "./sampler.js";
 import { Samples } from "./samples.js";
 import { smokeFailed, smokeFailure } from "./smoke-failure.js";
 import { Steering } from "./steering.js";
@@ -74,10 +73,7 @@ export class Engine {
   readonly #sampler: Sampler;
   readonly #owner: Owner;
   readonly #hooks: Hooks;
-  readonly #store;
-  readonly #listeners = new Set<(event: RunEvent) => void>();
-  /** What happened before anybody listened, the first hundred events; the first listener gets them. */
-  #unheard: RunEvent[] = [];
+  readonly #audience: Audience;
   readonly #machine: PartwayMachine;
   /** The machine's context before anything runs. */
   readonly #idle: MachineContext;
@@ -116,22 +112,16 @@ export class Engine {
       emit: (body) => this.#guarded(() => this.#emit(body)),
     });
     this.#owner = { pid: process.pid, host: hostname(), startedAt: new Date().toISOString() };
-    this.#store = createViewStore(
-      emptyView({
-        migration: plan.id,
-        table: `${plan.names.schema}.${plan.names.source}`,
-        server: describeTarget(target),
-        startedAt: new Date().toISOString(),
-      }),
-    );
+    const table = `${plan.names.schema}.${plan.names.source}`;
+    const server = describeTarget(target);
+    const startedAt = new Date().toISOString();
+    this.#audience = new Audience(options.log, emptyView({ migration: plan.id, table, server, startedAt }));
+    this.#audience.recall(options.journal.events(plan.id));
     this.#steering = new Steering(options.controls, (event) => this.#emit(event));
-    // What an earlier process did is part of the picture; how it ended is not.
-    for (const { event } of options.journal.events(plan.id))
-      if (event.event !== "stopped" && event.event !== "finished") this.#store.push(event);
     this.#hooks = new Hooks({
       hooks: options.settings.hooks,
       timeoutMs: options.settings.hookTimeoutMs,
-      run: { migration: plan.id, table: this.#store.current().table, server: describeTarget(target) },
+      run: { migration: plan.id, table, server },
       log: options.log,
       phase: () => (this.#lastState === "halted" ? this.#lastFrom() : this.#lastState),
       tell: (level, message) => this.#say({ event: "log", level, message }),
@@ -174,7 +164,7 @@ export class Engine {
 
   /** The view a screen shows. */
   get source(): ViewSource {
-    return this.#store;
+    return this.#audience.source;
   }
 
   get onHangup(): OnHangup {
@@ -183,9 +173,7 @@ export class Engine {
 
   /** Calls `listener` with every event (the first one with those before it too); gives the function that ends it. */
   onEvent(listener: (event: RunEvent) => void): () => void {
-    this.#listeners.add(listener);
-    for (const event of this.#unheard.splice(0)) listener(event);
-    return () => this.#listeners.delete(listener);
+    return this.#audience.onEvent(listener);
   }
 
   /** Takes journal and lease and goes on. Errors: `refused` when another process runs this migration. */
@@ -215,7 +203,7 @@ export class Engine {
     }
     this.#guarded(() => this.#emit({ event: "forecast", phases: phaseForecast(plan.forecast) }));
     this.#sampler.start();
-    this.#guarded(() => this.#steering.begin(this.#store.current()));
+    this.#guarded(() => this.#steering.begin(this.#audience.view));
     this.#deafen = obeyOthers(
       journal,
       plan.id,
@@ -231,28 +219,13 @@ export class Engine {
     this.#actor.send(event);
   }
 
-  /** Who goes on from here, for the report. */
   async #introduce(): Promise<void> {
-    const { intent, settings } = this.#o;
-    const { smoke, queries, hooks, rehearse, ...plain } = settings;
-    this.#emit({
-      event: "process",
-      intent,
-      partway: version(),
-      node: process.versions.node,
-      // Only to be told: a connection that is lost here is the first phase's matter.
-      postgres: await this.#connections.serverVersion().catch((error: unknown) => {
-        this.#o.log.warn({ error: messageOf(error) }, "the server's version");
-        return "unknown";
-      }),
-      settings: {
-        ...plain,
-        smoke: smoke.length,
-        queries: queries.length,
-        hooks: hooks.length,
-        rehearse: rehearse === null ? null : (rehearse.file ?? "pg_stat_statements"),
-      },
+    // Only to be told: a connection that is lost here is the first phase's matter.
+    const postgres = await this.#connections.serverVersion().catch((error: unknown) => {
+      this.#o.log.warn({ error: messageOf(error) }, "the server's version");
+      return "unknown";
     });
+    this.#emit(introduction(this.#o.intent, this.#o.settings, postgres));
   }
 
   #claim(force: boolean): void {
@@ -297,20 +270,12 @@ export class Engine {
     const sample = this.#samples.of(body, performance.now());
     if (sample !== null) journal.measurement(plan.id, { ...sample, at: event.at });
     if (body.event === "smoke-done") this.#restCode = body.failed.length > 0 ? EXIT.smokeFailed : EXIT.done;
-    this.#hooks.hear(this.#store.current(), event);
-    this.#tell(event);
+    this.#hooks.hear(this.#audience.view, event);
+    this.#audience.tell(event);
   }
 
   #made(body: RunEventBody): RunEvent {
     return { at: new Date().toISOString(), migration: this.#o.plan.id, ...body };
-  }
-
-  /** Everybody but the journal. */
-  #tell(event: RunEvent): void {
-    this.#o.log.info(event, event.event);
-    this.#store.push(event);
-    if (this.#listeners.size === 0 && this.#unheard.length < 100) this.#unheard.push(event);
-    for (const listener of this.#listeners) listener(event);
   }
 
   /** The machine moved: journal first, then whoever looks on. */
@@ -370,7 +335,7 @@ export class Engine {
     } finally {
       this.#hooks.release();
     }
-    const failure = smokeFailure(this.#store.current().smoke);
+    const failure = smokeFailure(this.#audience.view.smoke);
     if (state === "cutover" && failure !== null && this.#o.settings.smokeFailure === "rollback")
       throw smokeFailed(this.#o.plan, failure);
   }
@@ -384,21 +349,13 @@ export class Engine {
 
   #context(stopped: AbortSignal): PhaseContext {
     const { plan, settings, target, journal } = this.#o;
-    const at = () => new Date().toISOString();
-    const record: PhaseRecord = {
-      batch: (row) => journal.batch(plan.id, { ...row, at: at() }),
-      indexBuilt: (row) => journal.indexBuilt(plan.id, { ...row, at: at() }),
-      validation: (row) => journal.validation(plan.id, { ...row, at: at() }),
-      cutover: (row) => journal.cutover(plan.id, { ...row, at: at() }),
-      measurement: (row) => journal.measurement(plan.id, { ...row, at: at() }),
-    };
     return {
       plan,
       settings,
       target,
       open: () => this.#connections.open(),
       lease: this.#connections.lease,
-      record,
+      record: recordOf(journal, plan.id),
       emit: (body) => (body.event === "map" ? this.#sampler.calm(body) : this.#emit(body)),
       signal: stopped,
       gate: (workedMs, until) => this.#steering.gate(stopped, workedMs, until),
@@ -463,14 +420,14 @@ export class Engine {
 
   /** Hooks hear of the end when the journal is given back, so that they may go on with the migration; everybody else after them. */
   async #tellLast(event: RunEvent): Promise<void> {
-    this.#hooks.hear(this.#store.current(), event);
+    this.#hooks.hear(this.#audience.view, event);
     await this.#hooks.settled();
-    this.#tell(event);
+    this.#audience.tell(event);
   }
 
   /** A message that may come when the journal is no longer this process's to write. */
   #say(body: RunEventBody): void {
-    if (this.#isReleased || this.#isBroken) this.#tell(this.#made(body));
+    if (this.#isReleased || this.#isBroken) this.#audience.tell(this.#made(body));
     else this.#guarded(() => this.#emit(body));
   }
 
@@ -513,7 +470,7 @@ export class Engine {
   }
 
   #closing(outcome: Outcome): string {
-    return closing(this.#o.plan, outcome, this.#lastFrom(), smokeFailure(this.#store.current().smoke));
+    return closing(this.#o.plan, outcome, this.#lastFrom(), smokeFailure(this.#audience.view.smoke));
   }
 
   #lastFrom(): Working {
@@ -535,10 +492,4 @@ export class Engine {
 function stoppedBy(error: PartwayError, exitCode: number): RunEventBody {
   const { kind, message: what, state, next } = error;
   return { event: "stopped", kind, what, state, next, exitCode };
-}
-
-/** The change log that grows now; null where the locks are sought and held: nothing is asked or written beside them. */
-function sampledLog(plan: Plan, state: string): string | null {
-  if (state === "cutover" || state === "rollback" || state === "halted") return null;
-  return sidesOf(plan, state === "retain" ? "reverse" : "forward").log;
 }

@@ -5,6 +5,8 @@
 import { z } from "zod";
 import type { RunEventBody } from "../../state/events.js";
 import type { Session } from "../pg/session.js";
+import type { Plan } from "../plan/types.js";
+import { sidesOf } from "../sync/pairs.js";
 
 export interface SamplerOptions {
   /** The session to ask; null while there is none. */
@@ -117,4 +119,10 @@ export class Sampler {
       walBytes: wal - this.#first,
     };
   }
+}
+
+/** The change log that grows now; null where the locks are sought and held: nothing is asked or written beside them. */
+export function sampledLog(plan: Plan, state: string): string | null {
+  if (state === "cutover" || state === "rollback" || state === "halted") return null;
+  return sidesOf(plan, state === "retain" ? "reverse" : "forward").log;
 }
