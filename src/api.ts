@@ -259,11 +259,7 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   const made = readPlan(record);
   const ended = alreadyEnded(record, made, intent);
   if (ended !== null) return ended;
-  if (intent === "cutover") {
-    if (options.accept === true) acceptAll(state.journal, made.id);
-    const held = heldUp(state.journal, made);
-    if (held !== null) throw held;
-  }
+  if (intent === "cutover" && options.accept === true) acceptAll(state.journal, made.id);
   // A live process drives it: the wish is passed on through the journal.
   const elsewhere = options.takeover === true ? null : await forwardCommand(state, record, intent);
   if (elsewhere !== null) return elsewhere;
@@ -280,6 +276,9 @@ export async function proceed(intent: Intent, options: ResumeOptions): Promise<R
   }).catch((error: unknown) => {
     throw error instanceof PartwayError ? error : explainFault(error, made.id);
   });
+  // Once the names are swapped there is nothing left to hold up.
+  const held = intent === "cutover" && stored?.phase === "cutover" ? heldUp(state.journal, made) : null;
+  if (held !== null) throw held;
   const kept = controlsOf(record);
   const controls = {
     ...kept,

@@ -80,7 +80,7 @@ class Watch implements Watching {
   }
 
   onEvent(listener: (event: RunEvent) => void): () => void {
-    for (const event of this.#heard) listener(event);
+    for (const event of this.#heard.splice(0)) listener(event);
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -129,7 +129,7 @@ class Watch implements Watching {
   }
 
   #push(event: RunEvent): void {
-    this.#heard.push(event);
+    if (this.#listeners.size === 0) this.#heard.push(event);
     this.#store.push(event);
     for (const listener of this.#listeners) listener(event);
   }

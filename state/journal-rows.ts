@@ -154,8 +154,8 @@ export const FindingRow = z
   }));
 export const EventRow = z.object({ id, kind: text, body: text });
 export const CommandRow = z
-  .object({ id, name: CommandSchema })
-  .transform((row) => ({ rowid: row.id, name: row.name }));
+  .object({ id, name: CommandSchema, at: text })
+  .transform((row) => ({ rowid: row.id, name: row.name, at: row.at }));
 export const AnswerRow = z
   .object({ ok: z.int(), message: text })
   .transform((row) => ({ ok: row.ok === 1, message: row.message }));

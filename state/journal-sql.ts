@@ -56,7 +56,7 @@ export const SQL = {
   addEvent: /*sql*/ `INSERT INTO event (migration, kind, body) VALUES (@migration, @kind, @body)`,
   events: /*sql*/ `SELECT id, kind, body FROM event WHERE migration = @id AND id > @since ORDER BY id`,
   addCommand: /*sql*/ `INSERT INTO command (migration, name, at) VALUES (@id, @name, @at)`,
-  pendingCommands: /*sql*/ `SELECT id, name FROM command WHERE migration = @id AND taken = 0 ORDER BY id`,
+  pendingCommands: /*sql*/ `SELECT id, name, at FROM command WHERE migration = @id AND taken = 0 ORDER BY id`,
   takePending: /*sql*/ `UPDATE command SET taken = 1 WHERE migration = @id AND taken = 0`,
   answerCommand: /*sql*/ `
     UPDATE command SET taken = 1, ok = @ok, message = @message, answered_at = @at

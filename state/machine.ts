@@ -129,7 +129,7 @@ export function partwayMachine(effects: Effects) {
       beforeCutover: ({ context }) => BEFORE_CUTOVER.includes(context.from),
       inWindow: ({ context }) => context.from === "retain",
       /** What held it was the postponement alone: without one it would have cut over. */
-      waitsForLeave: ({ context }) => context.postponed && context.until === null,
+      waitsForLeave: ({ context }) => context.postponed && context.until !== "validate",
       staysAtReady: ({ context }) => context.postponed || context.until === "validate",
       isReady: ({ context }) => context.from === "ready" || context.from === "cutover",
     },
@@ -223,8 +223,12 @@ export function partwayMachine(effects: Effects) {
         on: {
           ...controls("ready"),
           ...postponing,
-          ALLOW: [{ guard: "waitsForLeave", target: "cutover", actions: "allow" }, { actions: "allow" }],
-          CUTOVER: { target: "cutover", actions: "goThrough" },
+          ALLOW: [
+            { guard: "waitsForLeave", target: "cutover", actions: ["allow", "unpause"] },
+            { actions: "allow" },
+          ],
+          // Who asks for it wants it now, paused or not.
+          CUTOVER: { target: "cutover", actions: ["goThrough", "unpause"] },
           DONE: { target: "halted", actions: halt("ready", "until", "ready") },
           FAULT: [
             { guard: "isCopyRestart", target: "shadow" },
@@ -242,7 +246,7 @@ export function partwayMachine(effects: Effects) {
           ],
           FAULT: [
             // The names are swapped, and a check of the new table failed that was to lead back.
-            { guard: "goesBack", target: "rollback" },
+            { guard: "goesBack", target: "rollback", actions: "unpause" },
             { guard: "isCopyRestart", target: "shadow" },
             { guard: "staysAfterVeto", target: "ready" },
             {
@@ -258,7 +262,7 @@ export function partwayMachine(effects: Effects) {
         ...common("retain"),
         on: {
           ...controls("retain"),
-          ROLLBACK: { target: "rollback" },
+          ROLLBACK: { target: "rollback", actions: "unpause" },
           FINALIZE: { target: "drop" },
           // Held: the deadline has passed. Not held: the retired table was brought up to date once.
           DONE: [

@@ -201,9 +201,17 @@ export class Engine {
       await this.#connections.close();
       throw error instanceof PartwayError ? error : this.#explain(error);
     }
+    // Interrupted on the way back that a failed check had led to: the end is the one it would have had.
+    if (
+      event.type === "RESUME" &&
+      this.#lastFrom() === "rollback" &&
+      this.#o.settings.smokeFailure === "rollback"
+    )
+      if (smokeFailure(this.#audience.view.smoke) !== null) this.#restCode = EXIT.smokeFailed;
     this.#guarded(() => this.#emit({ event: "forecast", phases: phaseForecast(plan.forecast) }));
-    this.#sampler.start();
     this.#guarded(() => this.#steering.begin(this.#audience.view));
+    if (this.#isBroken) return;
+    this.#sampler.start();
     this.#deafen = obeyOthers(
       journal,
       plan.id,
@@ -256,7 +264,9 @@ export class Engine {
     const snapshot = this.#actor.getSnapshot();
     const event = wish === "detach" ? ({ type: "STOP" } as const) : eventOfCommand(wish, snapshot.context);
     if (!snapshot.can(event)) return `${wish} is not possible while the run is at ${String(snapshot.value)}`;
-    const held = wish === "cutover" ? heldUp(this.#o.journal, this.#o.plan) : null;
+    const leads =
+      wish === "cutover" || (wish === "allow" && this.#waitsForLeave() && this.#lastState === "ready");
+    const held = leads ? heldUp(this.#o.journal, this.#o.plan) : null;
     if (held !== null) return `${held.message}; next: ${held.next}`;
     this.#detaching = wish === "detach";
     this.#actor.send(event);
@@ -313,17 +323,18 @@ export class Engine {
     const report = (status: "started" | "done" | "failed", ms: number | null) => {
       if (phase !== null) this.#emit({ event: "phase", phase, status, ms });
     };
-    if (state === "cutover" && this.#hooks.asks) await this.#askBeforeCutover(stopped);
-    report("started", null);
     let isRehearsed = false;
     try {
+      if (state === "cutover" && this.#hooks.asks) await this.#askBeforeCutover(stopped);
+      report("started", null);
       if (state === "cutover" || state === "rollback") await this.#hooks.hold(stopped);
       await this.#endurance.through(state, stopped, async (signal) => {
-        const context = this.#context(signal);
+        const context = this.#context(signal, state);
         // A run paused between two phases begins none.
         await context.gate();
-        // Once: a cutover whose COMMIT was lost is looked at again, and is not to be held up then.
-        if (!isRehearsed) await rehearseFirst(state, context, this.#o.journal);
+        // Not once the names are swapped, in this process or before it: a COMMIT of unknown outcome is looked at again.
+        if (!isRehearsed && (await this.#connections.storedPhase()) === "cutover")
+          await rehearseFirst(state, context, this.#o.journal);
         isRehearsed = true;
         await runEffect(state, context, { hold: this.#o.hold, postponed: this.#waitsForLeave() });
       });
@@ -347,7 +358,7 @@ export class Engine {
     });
   }
 
-  #context(stopped: AbortSignal): PhaseContext {
+  #context(stopped: AbortSignal, state: Working): PhaseContext {
     const { plan, settings, target, journal } = this.#o;
     return {
       plan,
@@ -358,7 +369,9 @@ export class Engine {
       record: recordOf(journal, plan.id),
       emit: (body) => (body.event === "map" ? this.#sampler.calm(body) : this.#emit(body)),
       signal: stopped,
-      gate: (workedMs, until) => this.#steering.gate(stopped, workedMs, until),
+      // Where the names are swapped nothing rests: who goes back wants to be back.
+      gate: (workedMs, until) =>
+        this.#steering.gate(stopped, state === "cutover" || state === "rollback" ? 0 : workedMs, until),
     };
   }
 
@@ -485,7 +498,7 @@ export class Engine {
   /** At ready only the postponement holds the run: it stays until that is taken back, also without --hold. */
   #waitsForLeave(): boolean {
     const { postponed, until } = this.#actor.getSnapshot().context;
-    return postponed && until === null;
+    return postponed && until !== "validate";
   }
 }
 

@@ -95,19 +95,14 @@ export function nobodyRuns(record: MigrationRecord, next = `partway resume ${rec
 /** What an event says about the outcome of a command: done, failed, or nothing yet. */
 type Seen = (event: RunEvent) => { done: string } | { failed: PartwayError } | null;
 
-/** What a command leads to, for those whose effect comes later than the answer. */
-const EFFECTS: Partial<Record<Command, Seen>> = {
-  stop: (event) => {
+/** What a command leads to, for those whose effect comes later than the answer: a fresh look for each one asked. */
+const EFFECTS: Partial<Record<Command, () => Seen>> = {
+  stop: () => (event) => {
     if (event.event === "stopped") return { done: `${event.what}. Next: ${event.next}` };
     return event.event === "finished" ? { done: event.message } : null;
   },
-  cutover: (event) =>
-    event.event === "cutover" && event.direction === "forward"
-      ? {
-          done: `swapped: locks held ${Math.round(event.heldMs)} ms after ${event.tries} ${event.tries === 1 ? "try" : "tries"}`,
-        }
-      : ended(event),
-  rollback: (event) => {
+  cutover: () => cutoverSeen(),
+  rollback: () => (event) => {
     if (event.event === "finished" && event.outcome === "rolled-back") return { done: event.message };
     if (event.event === "phase" && event.phase === "rollback" && event.status === "failed")
       return {
@@ -120,6 +115,34 @@ const EFFECTS: Partial<Record<Command, Seen>> = {
     return ended(event);
   },
 };
+
+/**
+ * A cutover may fail without the run's end: a hook said no, or the copy starts again. One whose COMMIT's answer was lost
+ * is done without a word of how long it held its locks.
+ */
+function cutoverSeen(): Seen {
+  let hasFailed = false;
+  return (event) => {
+    if (event.event === "cutover" && event.direction === "forward")
+      return {
+        done: `swapped: locks held ${Math.round(event.heldMs)} ms after ${event.tries} ${event.tries === 1 ? "try" : "tries"}`,
+      };
+    if (event.event === "phase" && event.phase === "cutover") {
+      if (event.status === "done") return { done: "swapped" };
+      hasFailed = event.status === "failed";
+      return null;
+    }
+    const goesOn = event.event === "ready" || (event.event === "phase" && event.status === "started");
+    if (!hasFailed || !goesOn) return ended(event);
+    return {
+      failed: new PartwayError("refused", {
+        what: "the cutover did not go through; the run goes on without it",
+        state: "The application is on the old table; changes are still captured.",
+        next: `partway watch ${event.migration}`,
+      }),
+    };
+  };
+}
 
 /** The run ended before the effect. */
 function ended(event: RunEvent): ReturnType<Seen> {
@@ -141,7 +164,7 @@ export async function askAndSee(
   const { id } = record;
   let since = journal.events(id).at(-1)?.rowid ?? 0;
   const message = await ask(journal, record, command);
-  const seen = EFFECTS[command];
+  const seen = EFFECTS[command]?.();
   if (seen === undefined) return message;
   for (;;) {
     // Read before the events: whoever is gone by then has written its last one.

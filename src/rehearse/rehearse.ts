@@ -52,6 +52,8 @@ export async function rehearseOn(session: Session, plan: Plan, how: RehearseHow)
     const found = await one(stage, statement);
     if (found !== null) statements.push({ ...found, n: statements.length + 1 });
   }
+  // Swapped in the middle of it: what was planned last was planned on a name that is gone.
+  await shadowOf(session, plan);
   if (!bench.unqualified)
     limits.push(`${source} without its schema is not this table on the connected role's search_path`);
   return { migration: plan.id, table: `${schema}.${source}`, from: workload.from, statements, limits };

@@ -76,7 +76,7 @@ class FallingBehind {
       this.#context.emit({
         event: "log",
         level: "warn",
-        message: `rows are changed faster than they can be applied: ${arrived} changes came while ${this.#applied} were applied. Nothing is lost; the run goes on and gets no further until the application writes less`,
+        message: `rows are changed faster than they can be applied: ${arrived} changes came while ${this.#applied} were applied. Nothing is lost; the run goes on and gets no further until the application writes less (or, where it is throttled, until partway throttle off)`,
       });
       this.#lookAt *= 2;
     }
@@ -124,7 +124,8 @@ export async function drain(
     await context.gate(workedMs);
     const from = performance.now();
     const applied = await step(session, { ...options, limit: APPLY_BATCH });
-    workedMs = performance.now() - from;
+    // No rest on the last stretch: in it more would come than the next batch takes, and a drain would have no end.
+    workedMs = applied < APPLY_BATCH ? 0 : performance.now() - from;
     total += applied;
     await meter.add(session, applied, applied < SHORT_LOG);
     if (applied < SHORT_LOG) return total;

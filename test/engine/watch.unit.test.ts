@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { askAndSee } from "../../src/engine/other-process.js";
+import { obeyOthers } from "../../src/engine/other-terminal.js";
 import { control, type Watching, watch } from "../../src/watch.js";
 import type { RunEvent, RunEventBody } from "../../state/events.js";
 import { Journal, type Owner } from "../../state/journal.js";
@@ -176,4 +178,53 @@ test("of several open migrations the one that runs would have to be named", asyn
   const pausing = control("pause", { state: dir });
   await answer(true, "paused");
   expect(await pausing).toEqual({ id: ID, command: "pause", message: "paused" });
+});
+
+/** What `partway cutover` from another terminal says, when the run tells these after its yes. */
+async function asked(...bodies: RunEventBody[]): Promise<string> {
+  run.claim(ID, LIVING);
+  const record = run.migration(ID);
+  if (record === null) throw new Error("no migration");
+  const said = askAndSee(run, record, "cutover").catch((error: Error) => `failed: ${error.message}`);
+  await answer(true, "it cuts over");
+  for (const [at, body] of bodies.entries()) tell(60 + at, body);
+  return said;
+}
+const cutover = (status: "started" | "done" | "failed"): RunEventBody => ({
+  ...{ event: "phase", phase: "cutover", status },
+  ms: null,
+});
+
+test("a cutover that a hook vetoes, or whose answer was lost, would be waited for without end", async () => {
+  const ready: RunEventBody = { event: "ready", message: "ready" };
+  expect(await asked(cutover("failed"), ready)).toBe(
+    "failed: the cutover did not go through; the run goes on without it",
+  );
+  expect(await asked(cutover("started"), cutover("done"))).toBe("swapped");
+  // The run's own last word says more than that it failed.
+  expect(await asked(cutover("started"), cutover("failed"), stopped("lock-busy", 6))).toBe(
+    "failed: It ended: lock-busy",
+  );
+});
+
+test("a run that wakes up after hours would cut over for somebody who went away", async () => {
+  run.claim(ID, LIVING);
+  const old = run.command(ID, "cutover", new Date(Date.now() - 60_000).toISOString());
+  const fresh = run.command(ID, "pause", new Date().toISOString());
+  const obeyed: string[] = [];
+  const end = obeyOthers(
+    run,
+    ID,
+    (command) => {
+      obeyed.push(command);
+      return { ok: true, message: "done" };
+    },
+    (error) => {
+      throw error;
+    },
+  );
+  await vi.waitUntil(() => run.commandAnswer(fresh) !== null);
+  end();
+  expect(obeyed).toEqual(["pause"]);
+  expect(run.commandAnswer(old)).toEqual({ ok: false, message: "it was asked for too long ago" });
 });

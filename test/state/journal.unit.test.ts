@@ -252,8 +252,8 @@ describe("commands from another terminal", () => {
     const stop = terminal.command("m", "stop", AT);
     expect(terminal.commandAnswer(pause)).toBeNull();
     expect(running.takeCommands("m")).toEqual([
-      { rowid: pause, name: "pause" },
-      { rowid: stop, name: "stop" },
+      { rowid: pause, name: "pause", at: AT },
+      { rowid: stop, name: "stop", at: AT },
     ]);
     expect(running.takeCommands("m")).toEqual([]);
     expect(terminal.commandAnswer(pause)).toBeNull();

@@ -279,3 +279,20 @@ test("a run restored from the journal would begin from the start", () => {
   expect(resumed.context).toMatchObject({ until: "validate", halt: null });
   expect(String(initialTransition(machine, { hold: false, until: null })[0].value)).toBe("backup");
 });
+
+test.each<[MachineState, MachineEvent, string]>([
+  ["retain", { type: "ROLLBACK" }, "rollback"],
+  ["ready", { type: "CUTOVER" }, "cutover"],
+  ["ready", { type: "ALLOW" }, "cutover"],
+  ["cutover", { type: "FAULT", kind: "smoke-failed" }, "rollback"],
+])("a paused run at %s would take %o and then stand still", (from, event, to) => {
+  const next = after(from, event, { paused: true, hold: true, postponed: event.type === "ALLOW" });
+  expect(next).toMatchObject({ state: to, context: { paused: false } });
+});
+
+test("a postponed run that is to end in the window would end at ready, or never cut over when allowed", () => {
+  const context = { postponed: true, until: "cutover" } as const;
+  expect(after("validate", { type: "DONE" }, context).state).toBe("ready");
+  expect(after("ready", { type: "ALLOW" }, context).state).toBe("cutover");
+  expect(after("ready", { type: "ALLOW" }, { ...context, until: "validate" }).state).toBe("ready");
+});
