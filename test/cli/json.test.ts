@@ -61,7 +61,8 @@ test("0: a program that reads a whole migration would meet a line it cannot pars
   const run = await json(0, ...RUN, "--until", "validate");
   const Event = z.looseObject({ at: z.iso.datetime(), migration: z.string(), event: z.string() });
   const events = run.map((line) => Event.parse(line));
-  expect(events[0]).toMatchObject({ event: "phase", phase: "backup", status: "started" });
+  expect(events[0]).toMatchObject({ event: "process", intent: "resume" });
+  expect(events.find(({ event }) => event === "phase")).toMatchObject({ phase: "backup", status: "started" });
   expect(events.at(-1)).toMatchObject({ event: "finished", outcome: "ready-for-cutover" });
 
   expect(await json(0, "status")).toMatchObject([
