@@ -165,21 +165,15 @@ export class Session {
     if (this.#lost) throw new ConnectionLost(this.#lost);
     const point = this.#points.of(sql, params);
     point.before();
-    const asked = { since: performance.now() };
-    this.#waiting = asked;
     try {
-      const result = await this.#client.query<Row>({
-        text: sql,
-        values: [...params],
-        ...(name === undefined ? {} : { name }),
-      });
+      const result = await this.#awaiting(
+        this.#client.query<Row>({ text: sql, values: [...params], ...(name === undefined ? {} : { name }) }),
+      );
       point.after();
       return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };
     } catch (error) {
       if (this.#lost || isConnectionError(error)) throw new ConnectionLost(this.#broken ?? error);
       throw error;
-    } finally {
-      if (this.#waiting === asked) this.#waiting = null;
     }
   }
 
@@ -253,20 +247,52 @@ export class Session {
     }
   }
 
-  /** Reads a query in pieces of `size` rows with a server-side portal; must run inside a transaction. */
+  /**
+   * Reads a query in pieces of `size` rows with a server-side portal; must run inside a transaction. Errors:
+   * `ConnectionLost`, also in the middle; what the server says.
+   */
   async *cursor(sql: string, params: readonly Param[], size: number): AsyncGenerator<Row[]> {
+    if (this.#lost) throw new ConnectionLost(this.#lost);
     const point = this.#points.of(sql, params);
     point.before();
     const cursor = this.#client.query(new Cursor<Row>(sql, [...params], { types: AS_TEXT }));
+    let isLost = false;
     try {
       for (;;) {
-        const rows = await cursor.read(size);
+        const rows = await this.#awaiting(cursor.read(size));
         if (rows.length === 0) return;
         yield rows;
       }
+    } catch (error) {
+      isLost = this.#lost !== null || isConnectionError(error);
+      throw isLost ? new ConnectionLost(this.#broken ?? error) : error;
     } finally {
-      await cursor.close();
-      point.after();
+      if (!isLost) {
+        await this.#closeCursor(cursor);
+        point.after();
+      }
+    }
+  }
+
+  /** pg-cursor's close waits for the server's readyForQuery, for which a dead connection lets it wait for ever. */
+  async #closeCursor(cursor: Cursor<Row>): Promise<void> {
+    if (this.#lost) return;
+    let off: () => unknown = () => null;
+    const end = new Promise<void>((resolve) => {
+      this.#client.once("end", resolve);
+      off = () => this.#client.off("end", resolve);
+    });
+    await this.#awaiting(Promise.race([cursor.close(), end])).finally(() => off());
+  }
+
+  /** `answer` of the server, seen in `waiting` until it is there. */
+  async #awaiting<T>(answer: Promise<T>): Promise<T> {
+    const asked = { since: performance.now() };
+    this.#waiting = asked;
+    try {
+      return await answer;
+    } finally {
+      if (this.#waiting === asked) this.#waiting = null;
     }
   }
 
