@@ -1,4 +1,5 @@
 /** Runs one command of a hook: through the shell, in a process group of its own, for a bounded time. */
+import type { Readable } from "node:stream";
 import { execa } from "execa";
 import { messageOf } from "../errors.js";
 
@@ -15,10 +16,13 @@ export interface CommandResult {
 const KEEP = 8192;
 /** Between SIGTERM and SIGKILL, ms. */
 const GRACE_MS = 2000;
+/** How long the output is waited for when the command has ended, or was killed: a daemon may hold it open for ever, ms. */
+const LINGER_MS = 1000;
 
 /**
  * Never rejects. `env` is added to the environment of this process. When `timeoutMs` have passed, or `stop` fires, the
- * whole process group gets SIGTERM, then SIGKILL.
+ * whole process group gets SIGTERM, then SIGKILL. The command is over when its own process is: what it left behind in
+ * the background is neither waited for nor ended.
  */
 export async function runCommand(
   command: string,
@@ -37,18 +41,28 @@ export async function runCommand(
     output = (output + chunk).slice(-KEEP);
   });
   let killed: string | null = null;
+  let hasExited = false;
   const timers: NodeJS.Timeout[] = [];
+  const after = (ms: number, act: () => void) => timers.push(setTimeout(act, ms));
+  const over = new AbortController();
+  const abandon = () => over.abort();
   const kill = (why: string) => {
-    if (killed !== null) return;
+    if (killed !== null || hasExited) return;
     killed = why;
     signalGroup(child.pid, "SIGTERM");
-    timers.push(setTimeout(() => signalGroup(child.pid, "SIGKILL"), GRACE_MS));
+    after(GRACE_MS, () => signalGroup(child.pid, "SIGKILL"));
+    after(GRACE_MS + LINGER_MS, abandon);
   };
-  timers.push(setTimeout(() => kill(`killed after ${timeoutMs / 1000} s`), timeoutMs));
+  child.once("exit", () => {
+    hasExited = true;
+    // What else is in its group may need the SIGKILL.
+    if (killed === null) after(LINGER_MS, abandon);
+  });
+  after(timeoutMs, () => kill(`killed after ${timeoutMs / 1000} s`));
   const onStop = () => kill("killed because the run was stopped");
   stop?.addEventListener("abort", onStop, { once: true });
   if (stop?.aborted === true) onStop();
-  const ended = await child;
+  const ended = (await Promise.race([child, aborted(over.signal)])) ?? letGo(child);
   for (const timer of timers) clearTimeout(timer);
   stop?.removeEventListener("abort", onStop);
   return {
@@ -59,11 +73,35 @@ export async function runCommand(
   };
 }
 
-function howOf(ended: {
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}
+
+interface Ended {
+  failed: boolean;
   exitCode?: number | undefined;
   signal?: string | undefined;
   shortMessage?: string | undefined;
-}): string {
+}
+
+/** Waits no longer for whoever holds the output open, nor lets the process's end wait; gives what is known. */
+function letGo(child: {
+  exitCode: number | null;
+  signalCode: string | null;
+  stdout: Readable;
+  stderr: Readable;
+  all: Readable;
+  unref(): void;
+}): Ended {
+  for (const stream of [child.all, child.stdout, child.stderr]) stream.destroy();
+  child.unref();
+  const { exitCode, signalCode } = child;
+  return { failed: exitCode !== 0, exitCode: exitCode ?? undefined, signal: signalCode ?? undefined };
+}
+
+function howOf(ended: Ended): string {
   if (ended.exitCode !== undefined) return `exit code ${ended.exitCode}`;
   return ended.signal === undefined ? (ended.shortMessage ?? "it could not be started") : ended.signal;
 }

@@ -124,6 +124,19 @@ test("a command that hangs, and what it started, would hold the end of the run f
   expect(deaf).toMatchObject({ ok: false, how: "killed after 0.3 s", output: "deaf" });
 });
 
+test("a daemon that a command starts would hold the cutover and the end of the run for as long as it lives", async () => {
+  const [ok, failed, hung] = await Promise.all([
+    runCommand("setsid sleep 3600 & echo $!", {}, MINUTE),
+    runCommand("setsid sleep 3600 & echo $!; exit 3", {}, MINUTE),
+    runCommand("setsid sleep 3600 & echo $!; sleep 3600", {}, 300),
+  ]);
+  // Each is still there, with the pipe in its hands: it was not waited for.
+  for (const { output } of [ok, failed, hung]) process.kill(Number(output), "SIGKILL");
+  expect(ok).toMatchObject({ ok: true, how: "exit code 0" });
+  expect(failed).toMatchObject({ ok: false, how: "exit code 3" });
+  expect(hung).toMatchObject({ ok: false, how: "killed after 0.3 s" });
+});
+
 test("a command that talks without end would fill the memory, or lose its last words", async () => {
   const { ok, output } = await runCommand("yes | head -c 1000000; echo; echo last words", {}, MINUTE);
   expect(ok).toBe(true);
