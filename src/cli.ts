@@ -2,6 +2,7 @@
 /** Composition root of the command line: parses it, and turns the end into an exit code. */
 import { CommanderError } from "commander";
 import { act } from "./commands/act.js";
+import { takeHandedOver } from "./commands/detach.js";
 import { unlessGone } from "./commands/hangup.js";
 import { buildProgram } from "./commands/program.js";
 import { EXIT } from "./errors.js";
@@ -11,7 +12,7 @@ import { EXIT } from "./errors.js";
 for (const output of [process.stdout, process.stderr]) output.on("error", unlessGone);
 
 try {
-  await buildProgram(act).parseAsync();
+  await buildProgram(act).parseAsync(takeHandedOver(process.argv, process.env));
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.badInput;

@@ -80,6 +80,9 @@ export function press(controls: Controls, key: Press, view: RunView, watching = 
       return isOver(view) ? only(still) : send(still, key.input === "-" ? "slower" : "faster");
     case "d":
       if (watching) return only({ ...still, notice: "The run does not need this terminal: q leaves it." });
+      // Whoever goes on elsewhere does not know that it was paused.
+      if (view.paused || controls.asked === "pause")
+        return only({ ...still, notice: "It is paused: continue it first (p), then d." });
       return isOver(view) ? only(still) : send(still, "detach");
     default:
       return only(still);

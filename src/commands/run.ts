@@ -62,7 +62,10 @@ export function runCommand(program: Command, act: Act): void {
           ...(yes === true ? {} : { confirm: (made: Plan) => confirm(made, json) }),
         });
         watch(running);
-        return follow(running, { json, told: { ...rest, on: undefined, hold: holds(options.hold) } });
+        return follow(running, {
+          json,
+          told: { ...rest, metrics, on: undefined, hold: holds(options.hold) },
+        });
       });
     }),
   );

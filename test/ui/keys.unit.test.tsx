@@ -162,6 +162,19 @@ test("d goes on without this terminal; at a watched run it only says that q leav
   expect(watched.commands).toEqual([]);
 });
 
+test("a paused run that is detached would be set going again", async () => {
+  const screen = await show([...COPYING, event(19, { event: "paused" })], 20);
+  screen.type("d");
+  await screen.until("It is paused: continue it first (p), then d.");
+  screen.push(event(21, { event: "continued" }));
+  await screen.until("p pause");
+  screen.type("p");
+  await screen.until("Pausing at the next safe point.");
+  screen.type("d");
+  await screen.until("It is paused: continue it first (p), then d.");
+  expect(screen.commands).toEqual(["pause"]);
+});
+
 test.each(["q", "\u0003"])("a watcher who leaves (%j) would stop the run", async (key) => {
   const screen = await show(COPYING, 20, 80, 24, undefined, { watching: true });
   await screen.until("q leave; the run goes on");
