@@ -1,7 +1,7 @@
 /** How much disk the two tables take in the retention window. */
 import { z } from "zod";
 import { setLocal } from "../pg/locks.js";
-import type { Session } from "../pg/session.js";
+import { ConnectionLost, type Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 
 export interface WindowSizes {
@@ -24,7 +24,7 @@ export class SizeReader {
   #at = Number.NEGATIVE_INFINITY;
   #known: WindowSizes = {};
 
-  /** Bytes with indexes and TOAST, read again every half minute; what a lock keeps from being read is left out. */
+  /** Bytes with indexes and TOAST, read again every half minute; what the server does not let be read is left out. */
   async read(session: Session, retiredOid: string, newOid: string | null): Promise<WindowSizes> {
     const now = performance.now();
     if (newOid === null || now - this.#at < EVERY_MS) return this.#known;
@@ -42,7 +42,9 @@ export class SizeReader {
         { readOnly: true },
       );
     } catch (error) {
-      if (sqlState(error) !== SQLSTATE.lockNotAvailable) throw error;
+      // Nobody needs it: what the server says against it (a lock, a right, a full disk) ends no window.
+      const state = sqlState(error);
+      if (error instanceof ConnectionLost || state === null || state === SQLSTATE.queryCanceled) throw error;
       this.#known = {};
     }
     return this.#known;
