@@ -29,9 +29,7 @@ export async function previewChecks(
 }
 
 async function problem(session: Session, sql: string): Promise<string | null> {
-  const answer = await readOnly(session, TIMEOUT_MS, (deadline) =>
-    portal(session, `EXPLAIN (FORMAT JSON) ${sql}`, deadline),
-  );
+  const answer = await readOnly(session, TIMEOUT_MS, () => portal(session, `EXPLAIN (FORMAT JSON) ${sql}`));
   if (!answer.ok) return answer.error;
   const writes = answer.value.texts.some((text) => /"Node Type": "(ModifyTable|LockRows)"/.test(text));
   return writes ? "it writes or locks rows, and is run in a READ ONLY transaction" : null;

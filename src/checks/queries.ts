@@ -38,8 +38,8 @@ async function measure(
   const runs: number[] = [];
   let text = "";
   for (let run = 0; run < RUNS; run++) {
-    const answer = await readOnly(session, TIMEOUT_MS, (deadline) =>
-      portal(session, `EXPLAIN (ANALYZE, BUFFERS, TIMING) ${sql}`, deadline),
+    const answer = await readOnly(session, TIMEOUT_MS, () =>
+      portal(session, `EXPLAIN (ANALYZE, BUFFERS, TIMING) ${sql}`),
     );
     if (!answer.ok) return { ...facts, runs: [], plan: null, leavesScanned: null, error: answer.error };
     text = answer.value.texts.join("\n");

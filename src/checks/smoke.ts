@@ -55,8 +55,8 @@ async function runOne(
 ): Promise<SmokeResult> {
   const { expect, timeoutMs } = check;
   const needed = rowsNeeded(expect);
-  const answer = await readOnly(session, timeoutMs, (deadline) =>
-    portal(session, statementOf(check.sql, plan.names), deadline, needed),
+  const answer = await readOnly(session, timeoutMs, () =>
+    portal(session, statementOf(check.sql, plan.names), needed),
   );
   const expected = expectedText(expect);
   const facts = { event: "smoke" as const, check: check.name, on, expected, ms: answer.ms };

@@ -7,6 +7,7 @@ import { badInput, EXIT } from "../errors.js";
 import { control, watch } from "../watch.js";
 import type { Act } from "./act.js";
 import { show } from "./follow.js";
+import { askFromHook, isWaiting } from "./from-hook.js";
 import { example, withJson, withState } from "./options.js";
 
 type Options = StateOptions & { json?: boolean };
@@ -28,7 +29,8 @@ export function controlCommands(program: CommandLine, act: Act): void {
   );
 
   const tell = async (command: Command, id: string | undefined, options: Options): Promise<number> => {
-    const done = await control(command, { ...options, id });
+    const asked = isWaiting(command) ? await askFromHook(command, { ...options, id }) : null;
+    const done = asked ?? (await control(command, { ...options, id }));
     process.stdout.write(
       options.json === true ? `${JSON.stringify(done)}\n` : `${done.id}: ${done.message}\n`,
     );

@@ -2,9 +2,11 @@
 import type { Command } from "commander";
 import { proceed, type ResumeOptions } from "../api.js";
 import type { Intent } from "../engine/intent.js";
+import { EXIT } from "../errors.js";
 import type { Act } from "./act.js";
 import { followAll, isAll, withAll } from "./all.js";
 import { follow } from "./follow.js";
+import { askFromHook, isWaiting } from "./from-hook.js";
 import { withMachines, withMetrics } from "./machines.js";
 import {
   example,
@@ -79,6 +81,13 @@ export function proceedCommands(program: Command, act: Act): void {
         const json = options.json === true;
         if (entry.intent === "resume" && isAll(id, options, "resume"))
           return withMetrics(metrics, (watch) => followAll({ ...rest, config, json, begun: true, watch }));
+        if (isWaiting(entry.intent) && options.takeover !== true) {
+          const asked = await askFromHook(entry.intent, { ...options, id });
+          if (asked !== null) {
+            process.stdout.write(json ? `${JSON.stringify(asked)}\n` : `${asked.id}: ${asked.message}\n`);
+            return EXIT.done;
+          }
+        }
         return withMetrics(metrics, async (watch) => {
           const hold = holds(options.hold);
           const running = await proceed(entry.intent, { ...rest, force, id, hold });
