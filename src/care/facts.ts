@@ -41,7 +41,7 @@ export async function readHealth(
   const indexes = await session.rows(z.object({ name: z.string() }), FACTS_SQL.indexes, [table.oid]);
   const leaving = stored === null ? [] : (await readStanding(session, table.oid)).leaving;
   return {
-    ...{ table, policy, now: await positionNow(session, table, now) },
+    ...{ table, policy, now: await positionNow(session, table, policy.grid, now) },
     adopted: stored === null ? null : { lastMaintenance: stored.lastMaintenance },
     bytes: new Map(sizes.map(({ oid, bytes }) => [oid, bytes])),
     defaultHasRows: await defaultHasRows(session, table),

@@ -65,7 +65,7 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
     });
     table = await readCareTable(session, { oid });
   }
-  const now = await positionNow(session, table, wanted.now);
+  const now = await positionNow(session, table, policy.grid, wanted.now);
   if (now !== null) report.created = await create(work, table, policy, now, mode);
   report.analyzed = await analyze(work, table, mode);
   if (now !== null) report.retired = await retire(work, table, policy, now, mode);
