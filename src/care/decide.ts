@@ -1,9 +1,10 @@
 /** What a maintenance run has to do, from what there is, the policy and the clock. Pure: the dry run prints this. */
 import { renderLeafName } from "../config/template.js";
 import { freeName } from "../plan/names.js";
+import { parseBound } from "./bound.js";
 import { type Grid, indexOf, partOf, type Range, recognise, standsOn, startAt, textOf } from "./grid.js";
 import { cutoffOf, type Policy } from "./policy.js";
-import type { CareLeaf, CareTable } from "./table.js";
+import { type CareLeaf, type CareTable, rangeOf } from "./table.js";
 
 export interface NewLeaf {
   name: string;
@@ -48,8 +49,9 @@ export function uncovered(ranges: readonly Range[], stretch: Stretch): Stretch[]
   return left;
 }
 
+/** What is covered: a leaf whose detach is pending takes no rows any more. */
 export function rangesOf(table: CareTable): Range[] {
-  return table.leaves.flatMap(({ range }) => (range === null ? [] : [range]));
+  return table.leaves.flatMap(({ range, pending }) => (range === null || pending ? [] : [range]));
 }
 
 /** Stretches without a leaf between the oldest and the newest finite bound. */
@@ -81,7 +83,8 @@ export function missingLeaves(
   const { axis } = table;
   if (grid === null || axis === null) return [];
   const names = new Set(taken);
-  const ranges = rangesOf(table);
+  // A pending detach still keeps its range from others.
+  const ranges = table.leaves.flatMap(({ range }) => (range === null ? [] : [range]));
   const first = indexOf(grid, now);
   const made: NewLeaf[] = [];
   for (let at = first; at <= first + BigInt(ahead); at++) {
@@ -101,13 +104,36 @@ export function missingLeaves(
  * it there may be rows that are not (FEATURES N21). A bound that is no whole hour counts as the next one.
  */
 export function expiredLeaves(table: CareTable, policy: Policy, now: bigint): CareLeaf[] {
-  const { retention, grid } = policy;
-  if (retention === null || grid === null) return [];
-  const cutoff = cutoffOf(retention, now);
   return table.leaves.filter(
-    ({ kind, pending, range }) =>
-      kind !== "foreign" && !pending && range !== null && range.to !== null && range.to.high <= cutoff,
+    ({ kind, pending, range }) => kind !== "foreign" && !pending && hasExpired(range, policy, now),
   );
+}
+
+function hasExpired(range: Range | null, { retention, grid }: Policy, now: bigint): boolean {
+  if (retention === null || grid === null || range === null || range.to === null) return false;
+  return range.to.high <= cutoffOf(retention, now);
+}
+
+/** Whether a leaf that was noted to be dropped is still to be, by the policy of today. `bound`: as it was noted. */
+export function isStillToDrop(table: CareTable, policy: Policy, now: bigint | null, bound: string): boolean {
+  if (now === null || policy.expired !== "drop") return false;
+  return hasExpired(rangeOf(table.axis, parseBound(bound)), policy, now);
+}
+
+/**
+ * How many intervals now lies beyond the end of every leaf, when that is more than maintenance makes ahead: either
+ * nobody has maintained the table for long, or the clock is wrong. Null: it does not, or there is no telling.
+ */
+export function clockBeyond(table: CareTable, { grid, ahead }: Policy, now: bigint): bigint | null {
+  if (grid?.kind !== "time") return null;
+  let end: bigint | null = null;
+  for (const { to } of rangesOf(table)) {
+    if (to === null) return null;
+    if (end === null || to.high > end) end = to.high;
+  }
+  if (end === null || now < end) return null;
+  const beyond = indexOf(grid, now) - indexOf(grid, end);
+  return beyond > BigInt(ahead) ? beyond : null;
 }
 
 /** A leaf whose statistics are missing, or a tenth of whose rows have changed since. */

@@ -1,16 +1,25 @@
-/** One table's maintenance, in order: what a killed run left, new leaves, statistics, expired leaves, metadata. */
+/** One table's maintenance, in order: new leaves, what a killed run left, statistics, expired leaves, metadata. */
 
 import type { PartitionPolicy } from "../config/schema.js";
 import { PartwayError } from "../errors.js";
 import { positionNow } from "./clock.js";
 import { createLeaf, namesIn } from "./create.js";
-import { expiredLeaves, isStale, missingLeaves, type NewLeaf, recogniseTable } from "./decide.js";
+import {
+  clockBeyond,
+  expiredLeaves,
+  isStale,
+  isStillToDrop,
+  missingLeaves,
+  type NewLeaf,
+  recogniseTable,
+} from "./decide.js";
+import { textOf } from "./grid.js";
 import { type Policy, policyOf } from "./policy.js";
 import { type Fate, finishLeaving, retireLeaf } from "./retire.js";
 import { CARE_SQL, readStanding } from "./store.js";
 import { type CareTable, readCareTable, shownName } from "./table.js";
 import { readTemplate } from "./template.js";
-import type { CareWork } from "./work.js";
+import { attempt, type CareWork } from "./work.js";
 
 /**
  * `dry-run`: nothing is changed. `careful`: everything but what takes leaves away, which is shown. `apply`: everything.
@@ -44,7 +53,10 @@ export interface MaintainTable {
   now?: string | undefined;
 }
 
-/** Errors: `refused` while a migration of the table is open; `lock-busy`; what was done before it stays done. */
+/**
+ * A leaf that fails does not keep the others from being made or taken away; the first failure is thrown in the end.
+ * Errors: `refused` while a migration of the table is open; `lock-busy`; what was done stays done.
+ */
 export async function maintainTable(work: CareWork, wanted: MaintainTable): Promise<MaintainReport> {
   const { session } = work;
   const { oid, mode } = wanted;
@@ -57,22 +69,39 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   if (!policy.enabled) return { ...report, skipped: "disabled in partway.partition_config" };
   const { migration, leaving } = await readStanding(session, oid);
   if (migration !== null) throw migrating(name, migration);
+  const failures: unknown[] = [];
+  const now = await positionNow(session, table, policy.grid, wanted.now);
+  const beyond = now === null ? null : clockBeyond(table, policy, now);
+  if (now !== null) report.created = await create(work, table, policy, now, mode, failures);
   const isUnfinished = leaving.length > 0 || table.leaves.some(({ pending }) => pending);
   if (mode !== "dry-run" && isUnfinished) {
-    report.finished = await finishLeaving(work, table, leaving, {
-      wanted: policy.expired,
-      apply: mode === "apply",
-    });
+    const rule = {
+      apply: mode === "apply" && beyond === null,
+      isStillToDrop: (bound: string) => isStillToDrop(table, policy, now, bound),
+    };
+    report.finished = await finishLeaving(work, table, leaving, rule, failures);
     table = await readCareTable(session, { oid });
+    // A pending detach kept its range from others.
+    if (now !== null && report.finished.length > 0)
+      report.created.push(...(await create(work, table, policy, now, mode, failures)));
   }
-  const now = await positionNow(session, table, policy.grid, wanted.now);
-  if (now !== null) report.created = await create(work, table, policy, now, mode);
-  report.analyzed = await analyze(work, table, mode);
-  if (now !== null) report.retired = await retire(work, table, policy, now, mode);
-  if (mode !== "dry-run") {
-    await session.query(CARE_SQL.metadata, [oid]);
-  }
+  report.analyzed = await analyze(work, table, mode, failures);
+  if (now !== null && mode === "apply" && beyond !== null) {
+    if (expiredLeaves(table, policy, now).length > 0) failures.push(farAhead(table, now, beyond));
+  } else if (now !== null) report.retired = await retire(work, table, policy, now, mode, failures);
+  if (mode !== "dry-run") await session.query(CARE_SQL.metadata, [oid]);
+  if (failures.length > 0) throw failures[0];
   return report;
+}
+
+/** With a clock that is wrong by years everything looks expired. */
+function farAhead(table: CareTable, now: bigint, beyond: bigint): PartwayError {
+  const at = table.axis === null ? "" : ` (${textOf(table.axis, now)})`;
+  return new PartwayError("refused", {
+    what: `now${at} lies ${beyond} intervals beyond the last leaf that ${shownName(table)} had: either it was not maintained for long, or the clock is wrong`,
+    state: "Nothing was detached or dropped; the leaves for now are made.",
+    next: "Look at the database's clock: SELECT now(). If it is right, the same command again retires what is expired.",
+  });
 }
 
 /** Leaves that come and go would be drift for the cutover, and a rollback would not find its rows. */
@@ -90,31 +119,37 @@ async function create(
   policy: Policy,
   now: bigint,
   mode: Mode,
+  failures: unknown[],
 ): Promise<NewLeaf[]> {
   // Names matter only where there is something to name.
   if (missingLeaves(table, policy, now, []).length === 0) return [];
   const template = await readTemplate(work.session, table);
   const missing = missingLeaves(table, policy, now, await namesIn(work.session, template.schema));
   if (mode === "dry-run") return missing;
-  for (const leaf of missing) {
-    work.signal.throwIfAborted();
-    await createLeaf(work, table, template, leaf);
-  }
-  return missing;
+  const made: NewLeaf[] = [];
+  for (const leaf of missing)
+    await attempt(work, failures, async () => {
+      await createLeaf(work, table, template, leaf);
+      made.push(leaf);
+    });
+  return made;
 }
 
 /** Autovacuum never analyzes a partitioned table itself: that is done here, at most once a day. */
-async function analyze(work: CareWork, table: CareTable, mode: Mode): Promise<string[]> {
+async function analyze(work: CareWork, table: CareTable, mode: Mode, failures: unknown[]): Promise<string[]> {
   const stale = table.leaves.filter(isStale).map(shownName);
   if (stale.length > 0 && (table.lastAnalyze === null || table.lastAnalyze < dayBefore(table.now)))
     stale.push(shownName(table));
   if (mode === "dry-run") return stale;
-  for (const name of stale) {
-    work.signal.throwIfAborted();
-    const only = name === shownName(table) && table.serverVersion >= 180_000 ? "ONLY " : "";
-    await work.session.query(`ANALYZE ${only}${name}`);
-  }
-  return stale;
+  const analyzed: string[] = [];
+  for (const name of stale)
+    await attempt(work, failures, async () => {
+      const only = name === shownName(table) && table.serverVersion >= 180_000 ? "ONLY " : "";
+      // Who is locked by somebody else is analyzed at the next run.
+      await work.session.query(`ANALYZE (SKIP_LOCKED) ${only}${name}`);
+      analyzed.push(name);
+    });
+  return analyzed;
 }
 
 async function retire(
@@ -123,7 +158,10 @@ async function retire(
   policy: Policy,
   now: bigint,
   mode: Mode,
+  failures: unknown[],
 ): Promise<RetiredLeaf[]> {
+  // PostgreSQL allows one pending detach a table.
+  if (mode === "apply" && table.leaves.some(({ pending }) => pending)) return [];
   const expired = expiredLeaves(table, policy, now);
   const retired: RetiredLeaf[] = [];
   for (const leaf of expired) {
@@ -132,10 +170,9 @@ async function retire(
       retired.push({ ...shown, fate: policy.expired === "drop" ? "would-drop" : "would-detach" });
       continue;
     }
-    work.signal.throwIfAborted();
-    const fate = await retireLeaf(work, table, leaf, policy.expired === "drop");
-    retired.push({ ...shown, fate });
-    // PostgreSQL allows one pending detach a table.
+    const thenDrop = policy.expired === "drop";
+    const fate = await attempt(work, failures, () => retireLeaf(work, table, leaf, thenDrop));
+    if (fate !== null) retired.push({ ...shown, fate });
     if (fate === "pending") break;
   }
   return retired;

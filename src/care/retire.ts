@@ -4,10 +4,11 @@
  */
 import { z } from "zod";
 import { PartwayError } from "../errors.js";
-import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
-import { CARE_SQL, type Leaving } from "./store.js";
+import { sqlState } from "../pg/sqlstate.js";
+import { type DetachableLeaf, detachPatiently } from "./detach.js";
+import { CARE_SQL, type Leaving, Present } from "./store.js";
 import { type CareLeaf, type CareTable, shownName } from "./table.js";
-import { type CareWork, inLocks } from "./work.js";
+import { attempt, type CareWork, inLocks } from "./work.js";
 
 /** What has become of an expired leaf; pending: detached for queries, but somebody still has it in use. */
 export type Fate = "detached" | "dropped" | "pending";
@@ -27,60 +28,62 @@ export async function retireLeaf(
 
 /**
  * What earlier runs have left: a pending detach is finished, a detached leaf dropped if it was to be and the policy
- * still says so (with `apply`; without, it waits). Gives the leaves it finished.
+ * of today still says so (with `apply`; without, it waits). Gives the leaves it finished; a failure goes to `failures`.
  */
 export async function finishLeaving(
   work: CareWork,
   table: CareTable,
   noted: readonly Leaving[],
-  { wanted, apply }: { wanted: "drop" | "detach"; apply: boolean },
+  rule: { apply: boolean; isStillToDrop(bound: string): boolean },
+  failures: unknown[],
 ): Promise<{ name: string; fate: Fate }[]> {
   const done: { name: string; fate: Fate }[] = [];
+  const finished = async (name: string, step: () => Promise<Fate | null>) => {
+    const fate = await attempt(work, failures, step);
+    if (fate !== null) done.push({ name, fate });
+  };
   // Somebody else's interrupted DETACH CONCURRENTLY stands in the way of ours, and can only be finished.
   for (const leaf of table.leaves.filter(
     ({ pending, oid }) => pending && noted.every((one) => one.oid !== oid),
   ))
-    done.push({ name: leaf.name, fate: (await finalize(work, table, leaf)) ? "detached" : "pending" });
-  for (const one of noted) {
-    if (!one.isThere || (one.attached && !one.pending)) {
-      // Gone, or never detached: whether it is expired is decided anew.
-      await work.session.query(CARE_SQL.left, [one.oid]);
-      continue;
-    }
-    if (one.pending && !(await finalize(work, table, one))) {
-      done.push({ name: one.name, fate: "pending" });
-      continue;
-    }
-    const isToDrop = one.thenDrop && wanted === "drop";
-    if (isToDrop && !apply) continue;
-    done.push({ name: one.name, fate: await finish(work, table, one, isToDrop) });
-  }
+    await finished(leaf.name, async () => ((await finalize(work, table, leaf)) ? "detached" : "pending"));
+  for (const one of noted)
+    await finished(one.name, async () => {
+      if (!one.isThere || (one.attached && !one.pending)) {
+        // Gone, never detached, or another table's leaf by now: whether it is expired is decided anew.
+        await work.session.query(CARE_SQL.left, [one.oid]);
+        return null;
+      }
+      if (one.pending && !(await finalize(work, table, one))) return "pending";
+      const isToDrop = one.thenDrop && rule.isStillToDrop(one.bound);
+      return isToDrop && !rule.apply ? null : finish(work, table, one, isToDrop);
+    });
   return done;
 }
 
 async function finish(
   work: CareWork,
   table: CareTable,
-  leaf: Pick<Leaving, "oid" | "schema" | "name">,
+  leaf: DetachableLeaf,
   thenDrop: boolean,
 ): Promise<Fate> {
   const { session } = work;
-  if (!thenDrop) {
-    await session.query(CARE_SQL.left, [leaf.oid]);
-    return "detached";
-  }
   // Foreign keys of the leaf are triggers on other tables: those are locked, so the lock is bounded.
-  await explainedBy(table, leaf.name, () =>
+  const drop = () =>
     inLocks(work, {
-      purpose: `drop of ${leaf.name}`,
-      parent: shownName(table),
+      ...{ purpose: `drop of ${leaf.name}`, parent: shownName(table), leaf: shownName(leaf) },
+      check: async () => {
+        const { present } = await session.one(Present, CARE_SQL.ours, [leaf.oid, leaf.schema, leaf.name]);
+        return present === "true";
+      },
       strong: [{ alter: `DROP TABLE ${shownName(leaf)}` }],
       after: async () => {
         await session.query(CARE_SQL.left, [leaf.oid]);
       },
-    }),
-  );
-  return "dropped";
+    });
+  if (thenDrop && (await explainedBy(table, leaf.name, DETACHED, drop))) return "dropped";
+  await session.query(CARE_SQL.left, [leaf.oid]);
+  return "detached";
 }
 
 /**
@@ -88,60 +91,33 @@ async function finish(
  * holds nobody up while it does; beside a DEFAULT leaf PostgreSQL does not have it, and the lock is bounded instead.
  */
 async function detach(work: CareWork, table: CareTable, leaf: CareLeaf): Promise<boolean> {
+  if (!table.leaves.some(({ bound }) => bound.kind === "default"))
+    return explainedBy(table, leaf.name, ATTACHED, () => detachPatiently(work, table, leaf));
   const statement = `ALTER TABLE ${shownName(table)} DETACH PARTITION ${shownName(leaf)}`;
-  if (table.leaves.some(({ bound }) => bound.kind === "default")) {
-    await explainedBy(table, leaf.name, () =>
-      inLocks(work, {
-        purpose: `detach of ${leaf.name}`,
-        parent: shownName(table),
-        strong: [{ alter: statement }],
-      }),
-    );
-    return true;
-  }
-  return patiently(work, table, leaf.name, `${statement} CONCURRENTLY`);
-}
-
-function finalize(
-  work: CareWork,
-  table: CareTable,
-  leaf: Pick<Leaving, "schema" | "name">,
-): Promise<boolean> {
-  const name = shownName(leaf);
-  return patiently(
-    work,
-    table,
-    leaf.name,
-    `ALTER TABLE ${shownName(table)} DETACH PARTITION ${name} FINALIZE`,
+  const locked = { purpose: `detach of ${leaf.name}`, parent: shownName(table) };
+  return explainedBy(table, leaf.name, ATTACHED, () =>
+    inLocks(work, { ...locked, strong: [{ alter: statement }] }),
   );
 }
 
-/** False when transactions outlast our patience: the detach stays pending, and the next run finishes it. */
-async function patiently(
-  work: CareWork,
-  table: CareTable,
-  leaf: string,
-  statement: string,
-): Promise<boolean> {
-  const { session, settings } = work;
-  const patienceMs = settings.lockTries * settings.lockTimeoutMaxMs;
-  await session.query(`SET lock_timeout = ${Math.round(patienceMs)}`);
-  try {
-    await explainedBy(table, leaf, () => session.query(statement));
-    return true;
-  } catch (error) {
-    if (sqlState(error) !== SQLSTATE.lockNotAvailable) throw error;
-    return false;
-  } finally {
-    if (!session.lost) await session.query("SET lock_timeout = 0");
-  }
+function finalize(work: CareWork, table: CareTable, leaf: DetachableLeaf): Promise<boolean> {
+  return explainedBy(table, leaf.name, HALF, () => detachPatiently(work, table, leaf));
 }
+
+const ATTACHED = "The leaf and its rows are there, attached as before.";
+const HALF = "The leaf and its rows are there; its detach is begun and not finished.";
+const DETACHED = "The leaf is detached: it and its rows are there, as a table of its own.";
 
 const STILL_NEEDED: ReadonlySet<string> = new Set(["23503", "2BP01"]);
 
-async function explainedBy(table: CareTable, leaf: string, step: () => Promise<unknown>): Promise<void> {
+async function explainedBy<T>(
+  table: CareTable,
+  leaf: string,
+  state: string,
+  step: () => Promise<T>,
+): Promise<T> {
   try {
-    await step();
+    return await step();
   } catch (error) {
     const detail = z.object({ message: z.string(), detail: z.string().optional() }).safeParse(error).data;
     if (!STILL_NEEDED.has(sqlState(error) ?? "")) throw error;
@@ -149,7 +125,7 @@ async function explainedBy(table: CareTable, leaf: string, step: () => Promise<u
       "refused",
       {
         what: `the expired leaf ${leaf} of ${shownName(table)} is still needed: ${detail?.message}${detail?.detail === undefined ? "" : ` (${detail.detail})`}`,
-        state: "The leaf and its rows are there.",
+        state,
         next: "Remove what refers to it, then the same command again.",
       },
       { cause: error },

@@ -11,7 +11,7 @@ import { STORE_SQL } from "../sync/store.js";
 
 const LEAVING = /*sql*/ `
 SELECT l.leaf::text AS oid, l.leaf_name AS name, l.bound, l.then_drop AS "thenDrop", c.oid IS NOT NULL AS "isThere",
-       i.inhparent IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS pending,
+       coalesce(c.relispartition, false) AS attached, coalesce(i.inhdetachpending, false) AS pending,
        coalesce(n.nspname, '') AS schema, coalesce(c.relname, '') AS "nameNow"
   FROM partway.partition_leaving l
   LEFT JOIN pg_class c ON c.oid = l.leaf AND c.relname = l.leaf_name LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -69,7 +69,17 @@ SELECT to_regclass('partway.migration') IS NOT NULL AS migrations,
        (SELECT coalesce(json_agg(row_to_json(l)), '[]') FROM (${LEAVING}) AS l) AS leaving`,
   leave: /*sql*/ `
 INSERT INTO partway.partition_leaving (leaf, table_name, leaf_name, bound, then_drop) VALUES ($1::oid, $2::oid, $3, $4, $5::boolean)
-ON CONFLICT (leaf) DO UPDATE SET then_drop = excluded.then_drop`,
+ON CONFLICT (leaf) DO UPDATE SET (table_name, leaf_name, bound, then_drop, at)
+  = (excluded.table_name, excluded.leaf_name, excluded.bound, excluded.then_drop, excluded.at)`,
+  /** Asked while the leaf is locked: is it still the table that was noted, and no other's leaf by now? */
+  ours: /*sql*/ `
+SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE c.oid = $1::oid AND n.nspname = $2 AND c.relname = $3 AND NOT c.relispartition)::text AS present`,
+  /** Where a detach has come to; no row: it is done. */
+  detaching: /*sql*/ `
+SELECT inhdetachpending::text AS present FROM pg_inherits WHERE inhrelid = $1::oid AND inhparent = $2::oid`,
+  referenced: /*sql*/ `
+SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = $1::oid)::text AS present`,
   left: /*sql*/ `DELETE FROM partway.partition_leaving WHERE leaf = $1::oid`,
   /** When the run was, and its leaves; theirs only where something has changed. */
   metadata: /*sql*/ `
@@ -108,7 +118,8 @@ SELECT l.pid::text AS pid FROM pg_locks l
    AND l.classid = (hashtext('partway maintain')::bigint & 4294967295)::oid`,
 } as const;
 
-const Present = z.object({ present: z.enum(["true", "false"]) });
+/** The answer to a question of CARE_SQL that is yes or no. */
+export const Present = z.object({ present: z.enum(["true", "false"]) });
 
 export interface StoredPolicy {
   oid: string;
@@ -173,7 +184,9 @@ const LeavingRow = z.object({
   bound: z.string(),
   thenDrop: z.boolean(),
   isThere: z.boolean(),
+  /** A leaf, of this table or of another by now. */
   attached: z.boolean(),
+  /** Of this table. */
   pending: z.boolean(),
   schema: z.string(),
 });

@@ -159,13 +159,18 @@ function leavesOf(rows: readonly z.output<typeof LeafRow>[], axis: Axis | null):
   return leaves.toSorted((a, b) => compare(lowest(a), lowest(b)));
 }
 
-/** Null, too, for a finite bound without a position: what it covers is not known. */
-function rangeOf(axis: Axis | null, bound: Bound): Range | null {
+/** Null, too, for a finite bound without a position, and where it holds infinity alone: nothing counted is covered. */
+export function rangeOf(axis: Axis | null, bound: Bound): Range | null {
   if (axis === null || bound.kind !== "range") return null;
   const [from, to] = [bound.from[0], bound.to[0]];
   if (from === undefined || to === undefined || !reads(axis, from) || !reads(axis, to)) return null;
+  if (isInfinity(from, "infinity") || isInfinity(to, "-infinity")) return null;
   const place = (end: BoundValue) => (end.kind === "value" ? positionOf(axis, end.text) : null);
   return { from: place(from), to: place(to) };
+}
+
+function isInfinity(end: BoundValue, text: string): boolean {
+  return end.kind === "value" && end.text === text;
 }
 
 /** `-infinity` and `infinity` are values of time columns, and ends of leaves in practice. */

@@ -22,33 +22,55 @@ export interface Locked {
   parent: string;
   /** Done before any lock on the parent. */
   before?: (() => Promise<void>) | undefined;
+  /** A table of its own, quoted, that is about to go: SHARE UPDATE EXCLUSIVE, so that nobody attaches it meanwhile. */
+  leaf?: string | undefined;
+  /** Asked under these two; no: nothing more is locked or done. */
+  check?: (() => Promise<boolean>) | undefined;
   /** Locks and statements that take them, all of a try within one bound; undone together when it is not enough. */
   strong: StrongLock[];
   after?: (() => Promise<void>) | undefined;
 }
 
-/** One transaction. Errors: `lock-busy`, and whatever a statement throws; all of it is rolled back. */
-export async function inLocks(work: CareWork, locked: Locked): Promise<void> {
+/**
+ * One transaction; false when `check` said no. Errors: `lock-busy`, and whatever a statement throws; all of it is
+ * rolled back.
+ */
+export async function inLocks(work: CareWork, locked: Locked): Promise<boolean> {
   const { session, observer, settings, deadlockMs, signal, onTry } = work;
-  await session.tx(async () => {
+  const acquire = (calm: string[], strong: StrongLock[]) => {
+    const request = {
+      ...{ purpose: locked.purpose, again: "the same command again", calm, strong, signal },
+      ...{ timeoutMs: settings.lockTimeoutMs, timeoutMaxMs: settings.lockTimeoutMaxMs },
+      ...{ tries: settings.lockTries, silenceMs: SILENCE_MS, onTry },
+    };
+    return acquireLocks(session, observer, request, deadlockMs);
+  };
+  return session.tx(async () => {
     await locked.before?.();
-    await acquireLocks(
-      session,
-      observer,
-      {
-        purpose: locked.purpose,
-        again: "the same command again",
-        calm: [locked.parent],
-        strong: locked.strong,
-        timeoutMs: settings.lockTimeoutMs,
-        timeoutMaxMs: settings.lockTimeoutMaxMs,
-        tries: settings.lockTries,
-        silenceMs: SILENCE_MS,
-        signal,
-        onTry,
-      },
-      deadlockMs,
-    );
+    const calm = [locked.parent, ...(locked.leaf === undefined ? [] : [locked.leaf])];
+    if (locked.check === undefined) await acquire(calm, locked.strong);
+    else {
+      await acquire(calm, []);
+      if (!(await locked.check())) return false;
+      await acquire([], locked.strong);
+    }
     await locked.after?.();
+    return true;
   });
+}
+
+/** Runs one of several steps that do not need each other: its failure is kept for the end, unless the run is over. */
+export async function attempt<T>(
+  { session, signal }: CareWork,
+  failures: unknown[],
+  step: () => Promise<T>,
+): Promise<T | null> {
+  signal.throwIfAborted();
+  try {
+    return await step();
+  } catch (error) {
+    if (session.lost || signal.aborted) throw error;
+    failures.push(error);
+    return null;
+  }
 }

@@ -1,9 +1,19 @@
 /** What an operator would lose: a leaf dropped too early, a row without a leaf, a name that was taken. */
 import { describe, expect, test } from "vitest";
 import { parseBound } from "../../src/care/bound.js";
-import { expiredLeaves, gapsOf, missingLeaves, recogniseTable } from "../../src/care/decide.js";
+import { rangesThatCount } from "../../src/care/clock.js";
+import {
+  clockBeyond,
+  expiredLeaves,
+  gapsOf,
+  isStillToDrop,
+  missingLeaves,
+  rangesOf,
+  recogniseTable,
+} from "../../src/care/decide.js";
 import { type Axis, monthsBefore, positionOf } from "../../src/care/grid.js";
 import { parseRetention, policyOf } from "../../src/care/policy.js";
+import { rangeOf } from "../../src/care/table.js";
 import type { PartitionPolicy } from "../../src/config/schema.js";
 import { instantText, parseHours } from "../../src/plan/calendar.js";
 import { at, careTable, TIME } from "./support.js";
@@ -183,5 +193,64 @@ describe("retention", () => {
     const numbers = careTable(["0", "1000"], { kind: "number", largest: 1_000_000n });
     expect(() => policy(numbers, { retention: "90d" })).toThrow("does not suit");
     expect(() => policy(careTable(MONTHS), { retention: "90" })).toThrow("does not suit");
+  });
+});
+
+describe("what counts", () => {
+  test.each([
+    ["FOR VALUES FROM ('infinity') TO (MAXVALUE)", null],
+    ["FOR VALUES FROM (MINVALUE) TO ('-infinity')", null],
+    ["FOR VALUES FROM ('-infinity') TO ('infinity')", { from: null, to: null }],
+  ])("%s would cover all time, or nothing", (text, range) => {
+    expect(rangeOf(TIME, parseBound(text))).toEqual(range);
+  });
+
+  test("a leaf on its way out would pass for one that takes rows, or its range for free", () => {
+    const table = careTable(["2026-01-01", "2026-02-01", "2026-03-01"]);
+    const [first] = table.leaves;
+    if (first !== undefined) first.pending = true;
+    expect(rangesOf(table)).toHaveLength(1);
+    expect(missingLeaves(table, policy(table, { ahead: 1 }), at("2026-01-15"), [])).toEqual([]);
+  });
+
+  test("wild numbers would be counted: leaves of another width hold them", () => {
+    const axis: Axis = { kind: "number", largest: 2n ** 63n - 1n };
+    const table = careTable(["0", "1000", "2000", "9223372036854775807"], axis);
+    const steps = (step: bigint) =>
+      rangesThatCount(table, { kind: "number", step }).map(({ to }) => String(to?.low));
+    expect(steps(1000n)).toEqual(["1000", "2000"]);
+    // A policy that cuts otherwise from now on: the leaves that are there still say where the rows are.
+    expect(steps(500n)).toEqual(["1000", "2000"]);
+  });
+
+  test.each([
+    ["drop", "1mo", "2026-03-01", true],
+    ["drop", "1mo", "2026-02-28 23:00", false],
+    ["detach", "1mo", "2026-03-01", false],
+    ["drop", undefined, "2090-01-01", false],
+  ] as const)(
+    "a note to drop would be obeyed or not whatever the policy says: %s %s",
+    (expired, retention, now, yes) => {
+      const table = careTable(["2026-02-01", "2026-03-01"]);
+      const given = policy(table, { expired, ...(retention === undefined ? {} : { retention }) });
+      const bound = "FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2026-02-01 00:00:00+00')";
+      expect(isStillToDrop(table, given, at(now), bound)).toBe(yes);
+      expect(isStillToDrop(table, given, null, bound)).toBe(false);
+    },
+  );
+
+  test.each([
+    ["2026-03-31 23:00", null],
+    ["2026-04-30 23:00", null],
+    ["2026-05-01", 3n],
+    ["2036-02-01", 120n],
+  ])("a clock at %s would be believed or not", (now, beyond) => {
+    const table = careTable(["2026-01-01", "2026-02-01"]);
+    expect(clockBeyond(table, policy(table, { ahead: 2 }), at(now))).toBe(beyond);
+  });
+
+  test("a clock would be doubted where a leaf has no end", () => {
+    const table = careTable(["2026-01-01", "2026-02-01", "MAXVALUE"]);
+    expect(clockBeyond(table, policy(table, { ahead: 2 }), at("2090-01-01"))).toBeNull();
   });
 });
