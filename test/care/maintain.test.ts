@@ -154,6 +154,47 @@ describe("a DEFAULT leaf with rows in it", () => {
     expect(created.map(({ name }) => name)).toEqual(["orders_2026_02"]);
   });
 
+  test("would be split under statements that look for its rows there: an INSERT fails, an UPDATE finds none", async () => {
+    await scene.session.query(`CREATE FUNCTION public.slow(text) RETURNS boolean LANGUAGE sql VOLATILE AS
+      $$ SELECT $1 = 'new' OR pg_catalog.pg_sleep(0.5) IS NOT NULL $$`);
+    await scene.session.query("ALTER TABLE public.orders ADD CHECK (public.slow(note)) NOT VALID");
+    const [inserting, updating] = [await scene.db.session(), await scene.db.session()];
+    const running = scene.maintain("careful", NOW, 1);
+    const held = `SELECT count(*)::text AS text FROM pg_locks WHERE relation = 'public.orders_rest'::regclass
+      AND mode = 'AccessExclusiveLock' AND granted`;
+    await expect.poll(async () => (await inserting.one(Text, held)).text, { interval: 10 }).toBe("1");
+    const both = Promise.all([
+      inserting.query("INSERT INTO public.orders (at, note) VALUES ('2026-02-12', 'new')"),
+      updating.query("UPDATE public.orders SET note = 'new' WHERE at = '2026-02-10'"),
+    ]);
+    expect((await running).created).toHaveLength(2);
+    expect((await both).map(({ count }) => count)).toEqual([1, 1]);
+    expect((await texts(where)).filter((text) => text.endsWith("new!"))).toEqual([
+      "public.orders_2026_02 2 new!",
+      "public.orders_2026_02 5 new!",
+    ]);
+  });
+
+  test("would lose its rows on a subscriber", async () => {
+    await scene.session.query("CREATE PUBLICATION feed FOR TABLE public.orders");
+    const before = await texts(where);
+    await expect(scene.maintain("careful", NOW)).rejects.toMatchObject({ kind: "refused", message: /feed/ });
+    expect(await texts(where)).toEqual(before);
+    // Where no row waits there is nothing to lose.
+    expect(await scene.leaves()).toEqual(["orders_2026_01", "orders_2026_03", "orders_rest"]);
+  });
+
+  test("would be emptied under a foreign key that points at it alone", async () => {
+    await scene.session.query(`CREATE TABLE public.lines (id bigint, at timestamptz,
+      FOREIGN KEY (id, at) REFERENCES public.orders_rest ON DELETE CASCADE)`);
+    await scene.session.query("INSERT INTO public.lines VALUES (2, '2026-02-10')");
+    await expect(scene.maintain("careful", NOW)).rejects.toMatchObject({
+      kind: "refused",
+      message: /foreign keys/,
+    });
+    expect(await texts("SELECT id::text AS text FROM public.lines")).toEqual(["2"]);
+  });
+
   test("would take the rows of other tables along: ON DELETE CASCADE", async () => {
     await scene.session.query(`CREATE TABLE public.lines (id bigint, at timestamptz,
       FOREIGN KEY (id, at) REFERENCES public.orders ON DELETE CASCADE)`);
