@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { type ConnectOptions, targetOf, withSession } from "./api.js";
 import { type AdoptReport, adoptTable } from "./care/adopt.js";
+import { entryFor } from "./care/entry.js";
 import { readHealth } from "./care/facts.js";
 import { type HealthReport, healthOf } from "./care/health.js";
 import { type MaintainReport, type Mode, maintainTable } from "./care/maintain.js";
@@ -12,7 +13,6 @@ import type { CareWork } from "./care/work.js";
 import { loadConfig } from "./config/load.js";
 import { parseSettings, type RawSettings } from "./config/request.js";
 import { type PartitionPolicy, partitionPolicySchema } from "./config/schema.js";
-import { parseTableName } from "./config/table-name.js";
 import { explainUntouched } from "./engine/faults.js";
 import { asPartwayError, badInput, EXIT, type ExitCode, messageOf, PartwayError } from "./errors.js";
 import { deadlockTimeoutMs, type LockTry } from "./pg/locks.js";
@@ -75,7 +75,7 @@ export async function adopt(options: AdoptOptions): Promise<AdoptReport[]> {
     for (const name of names) {
       const table = await readCareTable(session, { typed: name });
       const stored = (await readPolicies(session)).find(({ oid }) => oid === table.oid) ?? null;
-      const given: PartitionPolicy = { ...entryFor(file, table), ...parsed.data };
+      const given: PartitionPolicy = { ...entryFor(file, name, table), ...parsed.data };
       reports.push(await adoptTable(session, table, stored, given, options.dryRun !== true));
     }
     return reports;
@@ -102,21 +102,25 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
     };
     const result: MaintainResult = { tables: [], exitCode: EXIT.done };
     const stored = await readPolicies(session);
-    if (mode !== "dry-run" && stored.some(({ isThere }) => !isThere)) await session.query(CARE_SQL.forget);
-    for (const { oid, shown, policy } of await wanted(session, stored, options.tables)) {
-      const outcome = await maintainTable(work, { oid, policy, mode, now: options.now }).catch(
-        (error: unknown) => ({
-          table: shown,
-          error: asPartwayError(
-            lacking(
-              error,
-              "Connect as the owner of the table and of its leaves, with CREATE on their schema.",
-            ),
-            "What was done before stays done; each leaf is made or detached whole.",
-            "The same command again goes on from there.",
-          ),
-        }),
+    const rows = await wanted(session, stored, options.tables);
+    const steps = rows.map(({ oid, shown, policy, wrong }) => ({
+      shown,
+      run: async () => {
+        if (wrong !== null) throw wrong;
+        return maintainTable(work, { oid, policy, mode, now: options.now });
+      },
+    }));
+    const gone = stored.filter(({ isThere }) => !isThere);
+    if (mode !== "dry-run" && gone.length > 0) {
+      const forgotten = await session.query(CARE_SQL.forget).then(
+        () => null,
+        (error: unknown) => failed(gone.map(({ shown }) => shown).join(", "), error),
       );
+      if (forgotten !== null)
+        steps.push({ shown: forgotten.table, run: () => Promise.reject(forgotten.error) });
+    }
+    for (const { shown, run } of steps) {
+      const outcome = await run().catch((error: unknown) => failed(shown, error));
       result.tables.push(outcome);
       options.onTable?.(outcome);
       if ("error" in outcome && result.exitCode === EXIT.done) result.exitCode = outcome.error.exitCode;
@@ -124,6 +128,13 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
     }
     return result;
   });
+}
+
+function failed(table: string, error: unknown): { table: string; error: PartwayError } {
+  const owner = "Connect as the owner of the table and of its leaves, with CREATE on their schema.";
+  const state = "What was done before stays done; each leaf is made or detached whole.";
+  const next = "The same command again goes on from there.";
+  return { table, error: asPartwayError(lacking(error, owner), state, next) };
 }
 
 /** How the tables are, those in care or those named. Reads only. */
@@ -178,15 +189,6 @@ function lacking(error: unknown, next: string): unknown {
 async function partitionsOf(file: string | undefined): Promise<Record<string, PartitionPolicy>> {
   const { config } = await loadConfig({ cwd: process.cwd(), ...(file === undefined ? {} : { file }) });
   return config.partitions;
-}
-
-/** What the file says about the table: `orders` means it in whichever schema it was found. */
-function entryFor(file: Record<string, PartitionPolicy>, table: CareTable): PartitionPolicy {
-  const entry = Object.entries(file).find(([typed]) => {
-    const { schema, name } = parseTableName(typed);
-    return name === table.name && (schema === null || schema === table.schema);
-  });
-  return entry?.[1] ?? {};
 }
 
 async function wanted(

@@ -2,7 +2,7 @@
 import { mergeOptions } from "../config/request.js";
 import type { PartitionPolicy } from "../config/schema.js";
 import type { Session } from "../pg/session.js";
-import { gapsOf, recogniseTable } from "./decide.js";
+import { gapsOf, limitsOf, recogniseTable } from "./decide.js";
 import { textOf } from "./grid.js";
 import { intervalText } from "./health.js";
 import { policyOf } from "./policy.js";
@@ -19,6 +19,8 @@ export interface AdoptReport {
   hasDefault: boolean;
   /** Leaves that are not one whole interval. */
   odd: { name: string; bound: string }[];
+  /** What maintenance cannot do for it. */
+  limits: string[];
   gaps: { from: string; to: string }[];
   /** As it stands in partway.partition_config from now on. */
   policy: PartitionPolicy;
@@ -58,6 +60,7 @@ export async function adoptTable(
     leaves: table.leaves.length,
     hasDefault: table.leaves.some(({ bound }) => bound.kind === "default"),
     odd: odd.map(({ name, boundText }) => ({ name, bound: boundText })),
+    limits: limitsOf(table, whole).map(({ what }) => what),
     gaps:
       axis === null
         ? []

@@ -136,6 +136,31 @@ export function clockBeyond(table: CareTable, { grid, ahead }: Policy, now: bigi
   return beyond > BigInt(ahead) ? beyond : null;
 }
 
+/** What maintenance cannot do for a table, said by adopt, maintain and health. */
+export interface Limit {
+  code: "interval-unknown" | "leaves-partitioned";
+  what: string;
+}
+
+export function limitsOf(table: CareTable, { grid }: Pick<Policy, "grid">): Limit[] {
+  if (table.strategy !== "range") return [];
+  const none = "no leaf can be made ahead, and none expires";
+  const limits: Limit[] = [];
+  if (table.axis === null)
+    limits.push({
+      code: "interval-unknown",
+      what: `it is not cut by one column of a time or a whole number: ${none}`,
+    });
+  else if (grid === null && table.leaves.length > 0)
+    limits.push({ code: "interval-unknown", what: `the bounds stand on no interval of UTC: ${none}` });
+  if (table.leaves.some(({ kind }) => kind === "partitioned"))
+    limits.push({
+      code: "leaves-partitioned",
+      what: "leaves are partitioned themselves: new ones have to be made by hand",
+    });
+  return limits;
+}
+
 /** A leaf whose statistics are missing, or a tenth of whose rows have changed since. */
 export function isStale({ kind, lastAnalyze, rows, changed }: CareLeaf): boolean {
   if (kind === "foreign") return false;

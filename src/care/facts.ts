@@ -1,11 +1,13 @@
 /** Reads what `healthOf` judges. */
 import { z } from "zod";
 import { jsonRows } from "../catalog/json.js";
+import type { PartitionPolicy } from "../config/schema.js";
+import { PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
 import { positionNow } from "./clock.js";
 import { recogniseTable } from "./decide.js";
 import type { HealthFacts } from "./health.js";
-import { policyOf } from "./policy.js";
+import { type Policy, policyOf } from "./policy.js";
 import { readStanding, type StoredPolicy } from "./store.js";
 import { type CareTable, shownName } from "./table.js";
 
@@ -35,7 +37,8 @@ export async function readHealth(
   now?: string,
 ): Promise<HealthFacts> {
   const { grid } = recogniseTable(table);
-  const policy = policyOf(shownName(table), stored?.policy ?? {}, table.axis, grid);
+  const read = (given: PartitionPolicy) => policyOf(shownName(table), given, table.axis, grid);
+  const { policy, wrong } = usable(stored, read);
   const Size = z.object({ oid: z.string(), bytes: z.number() });
   const sizes = await jsonRows(session, Size, FACTS_SQL.bytes, [table.oid]);
   const indexes = await session.rows(z.object({ name: z.string() }), FACTS_SQL.indexes, [table.oid]);
@@ -43,11 +46,26 @@ export async function readHealth(
   return {
     ...{ table, policy, now: await positionNow(session, table, policy.grid, now) },
     adopted: stored === null ? null : { lastMaintenance: stored.lastMaintenance },
+    wrong,
     bytes: new Map(sizes.map(({ oid, bytes }) => [oid, bytes])),
     defaultHasRows: await defaultHasRows(session, table),
     indexes: indexes.map(({ name }) => name),
     leaving: leaving.filter(({ isThere, attached }) => isThere && !attached).map(({ name }) => name),
   };
+}
+
+/** One table's policy that cannot be read is a finding, and hides neither that table nor the others. */
+function usable(
+  stored: StoredPolicy | null,
+  read: (given: PartitionPolicy) => Policy,
+): Pick<HealthFacts, "policy" | "wrong"> {
+  try {
+    if (stored !== null && stored.wrong !== null) throw stored.wrong;
+    return { policy: read(stored?.policy ?? {}), wrong: null };
+  } catch (error) {
+    if (!(error instanceof PartwayError)) throw error;
+    return { policy: read({}), wrong: { what: error.message, next: error.next } };
+  }
 }
 
 async function defaultHasRows(session: Session, table: CareTable): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** How a partitioned table is, from what was read of it. Pure; FEATURES G. */
 import type { Interval } from "../plan/types.js";
-import { expiredLeaves, gapsOf, isStale, rangesOf, recogniseTable, uncovered } from "./decide.js";
+import { expiredLeaves, gapsOf, isStale, limitsOf, rangesOf, uncovered } from "./decide.js";
 import { indexOf, startAt, textOf } from "./grid.js";
 import type { Policy } from "./policy.js";
 import { type CareLeaf, type CareTable, shellName, shownName } from "./table.js";
@@ -21,6 +21,8 @@ export interface HealthFacts {
   policy: Policy;
   /** Null: no policy stands in partway.partition_config. */
   adopted: { lastMaintenance: string | null } | null;
+  /** What is wrong with that policy: the defaults are judged by instead. */
+  wrong: { what: string; next: string } | null;
   /** On the table's axis; null where it has none. */
   now: bigint | null;
   /** Bytes by leaf oid, indexes and TOAST included. */
@@ -49,7 +51,13 @@ export interface HealthReport {
 
 export function healthOf(facts: HealthFacts): HealthReport {
   const { table, policy, bytes } = facts;
-  const findings = [...coverage(facts), ...shape(facts), ...contents(facts), ...cleanup(facts)];
+  const findings = [
+    ...coverage(facts),
+    ...shape(facts),
+    ...contents(facts),
+    ...cleanup(facts),
+    ...policyOfTable(facts),
+  ];
   const named = table.leaves.filter(({ bound }) => bound.kind !== "default");
   return {
     table: shownName(table),
@@ -110,7 +118,10 @@ function coverage(facts: HealthFacts): Finding[] {
   const { grid } = policy;
   const { axis } = table;
   if (axis === null || now === null || table.leaves.length === 0) return [];
-  const next = `partway maintain ${shellName(table)}`;
+  const next =
+    grid === null
+      ? `partway adopt ${shellName(table)} --every <interval>`
+      : `partway maintain ${shellName(table)}`;
   const until = coveredUntil(facts);
   const found: Finding[] = [];
   if (until === null)
@@ -118,7 +129,7 @@ function coverage(facts: HealthFacts): Finding[] {
       ...{ level: "CRITICAL", code: "current-leaf-missing", next },
       what: `there is no leaf for now (${textOf(axis, now)})`,
     });
-  else if (until !== "for ever" && grid !== null) {
+  else if (until !== "for ever") {
     const what = `the leaves end at ${textOf(axis, until)}`;
     const level = levelOf(facts, until);
     if (level !== null) found.push({ level, code: "next-leaf-missing", what, next });
@@ -131,13 +142,14 @@ function coverage(facts: HealthFacts): Finding[] {
   return found;
 }
 
-function levelOf({ policy, now }: HealthFacts, until: bigint): "WARNING" | "CRITICAL" | null {
+function levelOf({ table, policy, now }: HealthFacts, until: bigint): "WARNING" | "CRITICAL" | null {
   const { grid } = policy;
-  if (grid === null || now === null) return null;
-  if (grid.kind === "time") {
-    const { warning, critical } = NOTICE[grid.every];
+  if (now === null) return null;
+  if (table.axis?.kind === "time") {
+    const { warning, critical } = NOTICE[grid?.kind === "time" ? grid.every : "day"];
     return until - now <= critical ? "CRITICAL" : until - now <= warning ? "WARNING" : null;
   }
+  if (grid?.kind !== "number") return null;
   // By number: how full the last leaf is.
   if (until > startAt(grid, indexOf(grid, now) + 1n)) return null;
   return until - now <= grid.step / 10n ? "CRITICAL" : "WARNING";
@@ -166,17 +178,18 @@ function shape({ table, policy, bytes }: HealthFacts): Finding[] {
         what: `${leaf.name} has ${(size / 1e9).toFixed(1)} GB, more than ${leafBytes / 1e9}`,
       });
   }
-  const { odd } = recogniseTable(table);
-  if (policy.grid === null && odd.length > 0)
+  const byHand = "runbooks/partition-missing.md";
+  const adopt = `partway adopt ${shellName(table)} --every <interval>`;
+  for (const { code, what } of limitsOf(table, policy))
     found.push({
-      ...{
-        level: "WARNING",
-        code: "interval-unknown",
-        next: `partway adopt ${shellName(table)} --every <interval>`,
-      },
-      what: "the bounds stand on no interval of UTC: no leaf can be made ahead",
+      ...{ level: "WARNING", code, what },
+      next: code === "interval-unknown" && table.axis !== null ? adopt : byHand,
     });
   return found;
+}
+
+function policyOfTable({ wrong }: HealthFacts): Finding[] {
+  return wrong === null ? [] : [{ level: "WARNING", code: "policy-unreadable", ...wrong }];
 }
 
 function contents({ table, defaultHasRows, indexes }: HealthFacts): Finding[] {

@@ -9,6 +9,7 @@ import {
   expiredLeaves,
   isStale,
   isStillToDrop,
+  limitsOf,
   missingLeaves,
   type NewLeaf,
   recogniseTable,
@@ -38,6 +39,8 @@ export interface MaintainReport {
   table: string;
   /** Why nothing was done here; null: it was. */
   skipped: string | null;
+  /** What cannot be done for it. */
+  limits: string[];
   /** Left behind by a run that was interrupted, now finished. */
   finished: { name: string; fate: Fate }[];
   created: NewLeaf[];
@@ -64,11 +67,12 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   const name = shownName(table);
   const policy = policyOf(name, wanted.policy, table.axis, recogniseTable(table).grid);
   const report: MaintainReport = {
-    ...{ table: name, skipped: null, finished: [], created: [], analyzed: [], retired: [] },
+    ...{ table: name, skipped: null, limits: [], finished: [], created: [], analyzed: [], retired: [] },
   };
   if (!policy.enabled) return { ...report, skipped: "disabled in partway.partition_config" };
   const { migration, leaving } = await readStanding(session, oid);
   if (migration !== null) throw migrating(name, migration);
+  report.limits = limitsOf(table, policy).map(({ what }) => what);
   const failures: unknown[] = [];
   const now = await positionNow(session, table, policy.grid, wanted.now);
   const beyond = now === null ? null : clockBeyond(table, policy, now);
@@ -92,6 +96,15 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   if (mode !== "dry-run") await session.query(CARE_SQL.metadata, [oid]);
   if (failures.length > 0) throw failures[0];
   return report;
+}
+
+/** A plain leaf beside them would take the rows, and never be cut as the others are. */
+function partitionedLeaves(table: CareTable, { from, to }: NewLeaf): PartwayError {
+  return new PartwayError("refused", {
+    what: `${shownName(table)} needs a leaf from ${from} to ${to}, and its leaves are partitioned themselves`,
+    state: "No leaf was made; the rest was done.",
+    next: "Make it by hand, like the others: runbooks/partition-missing.md",
+  });
 }
 
 /** With a clock that is wrong by years everything looks expired. */
@@ -122,7 +135,12 @@ async function create(
   failures: unknown[],
 ): Promise<NewLeaf[]> {
   // Names matter only where there is something to name.
-  if (missingLeaves(table, policy, now, []).length === 0) return [];
+  const [first] = missingLeaves(table, policy, now, []);
+  if (first === undefined) return [];
+  if (table.leaves.some(({ kind }) => kind === "partitioned")) {
+    failures.push(partitionedLeaves(table, first));
+    return [];
+  }
   const template = await readTemplate(work.session, table);
   const missing = missingLeaves(table, policy, now, await namesIn(work.session, template.schema));
   if (mode === "dry-run") return missing;

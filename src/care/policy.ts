@@ -94,6 +94,8 @@ function chosenGrid(
       "Leave out every and step.",
     );
   if (every !== undefined) {
+    if (every === "hour" && axis.kind === "time" && axis.type === "date")
+      throw badInput(`${table} is cut by a date, which has no hours`, "Give day or a longer interval.");
     if (axis.kind === "time") return { kind: "time", every, type: axis.type };
     throw badInput(`${table} is cut by numbers, not by ${every}`, "Give step instead of every.");
   }

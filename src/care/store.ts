@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { jsonRows } from "../catalog/json.js";
 import { type PartitionPolicy, partitionPolicySchema } from "../config/schema.js";
-import { badInput } from "../errors.js";
+import { badInput, type PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
 import { STORE_SQL } from "../sync/store.js";
 
@@ -121,12 +121,16 @@ SELECT l.pid::text AS pid FROM pg_locks l
 /** The answer to a question of CARE_SQL that is yes or no. */
 export const Present = z.object({ present: z.enum(["true", "false"]) });
 
-export interface StoredPolicy {
+export type StoredPolicy = StoredTable & StoredText;
+
+/** `wrong`: why the row cannot be read. */
+type StoredText = { policy: PartitionPolicy; wrong: null } | { policy: null; wrong: PartwayError };
+
+interface StoredTable {
   oid: string;
   /** As regclass prints it; the number when the table is gone. */
   shown: string;
   isThere: boolean;
-  policy: PartitionPolicy;
   lastMaintenance: string | null;
 }
 
@@ -153,18 +157,19 @@ export async function makeCareStore(session: Session): Promise<void> {
   });
 }
 
-/** Every policy, by the table's name. Errors: bad-input naming the row that cannot be read. */
+/** Every policy, by the table's name. A row that cannot be read is that table's error, not the others'. */
 export async function readPolicies(session: Session): Promise<StoredPolicy[]> {
   if (!(await present(session, CARE_SQL.exists))) return [];
   const rows = await jsonRows(session, StoredRow, CARE_SQL.read, []);
   return rows.map((row) => {
     const parsed = partitionPolicySchema.safeParse(row.policy);
-    if (parsed.success) return { ...row, policy: parsed.data };
+    if (parsed.success) return { ...row, policy: parsed.data, wrong: null };
     const wrong = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ");
-    throw badInput(
+    const error = badInput(
       `partway.partition_config, row ${row.shown}: ${wrong}`,
-      `Correct the row by UPDATE, or write it anew: partway adopt ${row.shown}`,
+      `Correct the row by UPDATE, or write it anew with all its options: partway adopt ${row.shown}`,
     );
+    return { ...row, policy: null, wrong: error };
   });
 }
 

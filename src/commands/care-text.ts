@@ -24,6 +24,7 @@ export function adoptLines(report: AdoptReport): string[] {
     `${plain(report.table)}: ${report.strategy}${column === null ? "" : ` on ${oneLine(column)}`}, ${cut}, ${count(report.leaves, "leaf", "leaves")}${report.hasDefault ? ", one of them DEFAULT" : ""}`,
     ...report.odd.map(({ name, bound }) => `  odd   ${oneLine(name)}  ${bound}`),
     ...report.gaps.map(({ from, to }) => `  gap   no leaf from ${from} to ${to}`),
+    ...report.limits.map((what) => `  note  ${oneLine(what)}`),
     `  policy  ${settings.join(", ")}${report.stored ? "" : " (not stored: --dry-run)"}`,
   ];
 }
@@ -33,12 +34,13 @@ export function maintainLines(
   { dryRun = false }: { dryRun?: boolean | undefined },
 ): string[] {
   if ("error" in outcome) return [`${plain(outcome.table)}: failed`];
-  const { table, skipped, finished, created, analyzed, retired } = outcome;
+  const { table, skipped, limits, finished, created, analyzed, retired } = outcome;
   if (skipped !== null) return [`${plain(table)}: skipped, ${skipped}`];
   const would = dryRun ? "would be " : "";
   const shown = retired.filter(({ fate }) => fate.startsWith("would-"));
   return [
     `${plain(table)}: ${created.length} ${would}created, ${analyzed.length} ${would}analyzed, ${retired.length - shown.length} retired${shown.length === 0 ? "" : `, ${shown.length} expired`}`,
+    ...limits.map((what) => `  note  ${oneLine(what)}`),
     ...finished.map(({ name, fate }) => `  ${fate}  ${oneLine(name)} (left by an interrupted run)`),
     ...created.map(({ name, from, to }) => `  ${would}created  ${oneLine(name)}  ${from} to ${to}`),
     ...analyzed.map((name) => `  ${would}analyzed  ${plain(name)}`),

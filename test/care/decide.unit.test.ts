@@ -11,6 +11,7 @@ import {
   rangesOf,
   recogniseTable,
 } from "../../src/care/decide.js";
+import { entryFor } from "../../src/care/entry.js";
 import { type Axis, monthsBefore, positionOf } from "../../src/care/grid.js";
 import { parseRetention, policyOf } from "../../src/care/policy.js";
 import { rangeOf } from "../../src/care/table.js";
@@ -193,6 +194,29 @@ describe("retention", () => {
     const numbers = careTable(["0", "1000"], { kind: "number", largest: 1_000_000n });
     expect(() => policy(numbers, { retention: "90d" })).toThrow("does not suit");
     expect(() => policy(careTable(MONTHS), { retention: "90" })).toThrow("does not suit");
+  });
+});
+
+describe("the configuration file", () => {
+  const file: Record<string, PartitionPolicy> = {
+    orders: { retention: "1mo", expired: "drop" },
+    "archive.orders": { retention: "10y" },
+  };
+  test.each([
+    ["archive.orders", "archive", "10y"],
+    ["orders", "archive", "10y"],
+    ["orders", "public", "1mo"],
+    ["public.orders", "public", "1mo"],
+    // Found by the search path.
+    ["orders", "app", "1mo"],
+    ["app.orders", "app", undefined],
+  ])("%s of schema %s would get another table's retention than %s", (typed, schema, retention) => {
+    expect(entryFor(file, typed, { schema, name: "orders" }).retention).toBe(retention);
+  });
+
+  test("a date would be cut by the hour", () => {
+    const table = careTable(["2026-01-01", "2026-01-02"], { kind: "time", type: "date" });
+    expect(() => policy(table, { every: "hour" })).toThrow("has no hours");
   });
 });
 

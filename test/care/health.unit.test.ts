@@ -10,7 +10,14 @@ import { at, careTable } from "./support.js";
 function facts(table: CareTable, now: bigint, given: PartitionPolicy = {}, more: Partial<HealthFacts> = {}) {
   const policy = policyOf("t", given, table.axis, recogniseTable(table).grid);
   return {
-    ...{ table, policy, adopted: { lastMaintenance: null }, now, bytes: new Map<string, number>() },
+    ...{
+      table,
+      policy,
+      adopted: { lastMaintenance: null },
+      wrong: null,
+      now,
+      bytes: new Map<string, number>(),
+    },
     ...{ defaultHasRows: false, indexes: [], leaving: [], ...more },
   };
 }
@@ -105,7 +112,51 @@ describe("a table", () => {
 
   test("whose bounds stand on no interval would be left without leaves in silence", () => {
     const sundays = ["2026-01-04", "2026-01-11", "2026-01-18", "2026-02-08"];
-    expect(codes(facts(careTable(sundays), JANUARY))).toEqual(["WARNING", "interval-unknown"]);
+    const table = careTable(sundays);
+    expect(codes(facts(table, JANUARY))).toEqual(["WARNING", "interval-unknown"]);
+    // Their end is no less near for that.
+    expect(codes(facts(table, at("2026-02-02")))).toEqual([
+      "WARNING",
+      "next-leaf-missing",
+      "interval-unknown",
+    ]);
+    expect(codes(facts(table, at("2026-02-06")))).toEqual([
+      "CRITICAL",
+      "next-leaf-missing",
+      "interval-unknown",
+    ]);
+    expect(codes(facts(table, at("2026-02-09")))[0]).toBe("CRITICAL");
+  });
+
+  test("cut by two columns, a text or an expression would pass for healthy: nobody looks at its end", () => {
+    const table: CareTable = { ...careTable(MONTHS), axis: null, column: null };
+    const leaves = table.leaves.map((leaf) => ({ ...leaf, range: null }));
+    const found: HealthFacts = { ...facts({ ...table, leaves }, JANUARY), now: null };
+    expect(codes(found)).toEqual(["WARNING", "interval-unknown"]);
+  });
+
+  test("whose leaves are partitioned themselves would pass for one that is maintained", () => {
+    const table = careTable(MONTHS);
+    const [first] = table.leaves;
+    if (first !== undefined) first.kind = "partitioned";
+    expect(codes(facts(table, JANUARY))).toEqual(["WARNING", "leaves-partitioned"]);
+  });
+
+  test("whose leaf for now is on its way out would pass for covered", () => {
+    const table = careTable(MONTHS);
+    const now = table.leaves[2];
+    if (now !== undefined) now.pending = true;
+    expect(codes(facts(table, JANUARY))).toEqual([
+      "CRITICAL",
+      "current-leaf-missing",
+      "gap",
+      "detach-pending",
+    ]);
+  });
+
+  test("whose policy cannot be read would pass for healthy", () => {
+    const wrong = { what: "row t: thresholds: no such key", next: "UPDATE" };
+    expect(codes(facts(careTable(MONTHS), JANUARY, {}, { wrong }))).toEqual(["WARNING", "policy-unreadable"]);
   });
 
   test("of 180 daily leaves would be called too many (FEATURES N30)", () => {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { CARE_SQL } from "../../src/care/store.js";
-import { adopt, maintain } from "../../src/care.js";
+import { adopt, health, maintain } from "../../src/care.js";
 import { ident } from "../../src/pg/quote.js";
 import { STORE_SQL } from "../../src/sync/store.js";
 import { openScene, type Scene } from "./scene.js";
@@ -321,6 +321,19 @@ describe("an expired leaf", () => {
     expect(await scene.leaves()).toEqual(["orders_2026_01", "orders_2036_03", "orders_2036_04"]);
   });
 
+  test("would hold up the writers of its foreign keys for as long as a transaction is open", async () => {
+    await scene.session.query(
+      "CREATE TABLE public.lines (id bigint, at timestamptz, FOREIGN KEY (id, at) REFERENCES public.orders)",
+    );
+    const writer = await scene.db.session();
+    await writer.begin();
+    await writer.query("INSERT INTO public.lines VALUES (NULL, NULL)");
+    const note = { message: /detach of orders_2026_01/, kind: "lock-busy" };
+    await expect(scene.maintain("apply", LATER, 1, 200)).rejects.toMatchObject(note);
+    await writer.rollback();
+    expect((await scene.maintain("apply", LATER)).retired).toMatchObject([{ fate: "dropped" }]);
+  });
+
   test("that somebody else's DETACH CONCURRENTLY left pending would stay so", async () => {
     const reader = await scene.db.session();
     await reader.begin();
@@ -367,4 +380,43 @@ test("one wild number in a leaf that takes all the rest would make every other l
   await adopt({ url, tables: ["num"], policy: { retention: "1500", expired: "drop" } });
   const { tables } = await maintain({ url, tables: ["num"], apply: true });
   expect(tables).toMatchObject([{ created: [], retired: [] }]);
+});
+
+test("a policy that cannot be read would stop the maintenance of every table, or hide from health", async () => {
+  scene = await openScene(
+    { ahead: 1 },
+    "CREATE TABLE public.aaa (at date) PARTITION BY RANGE (at)",
+    "CREATE TABLE public.aaa_0 PARTITION OF public.aaa FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')",
+    "CREATE TABLE public.zzz (at date) PARTITION BY RANGE (at)",
+  );
+  const url = scene.db.ownerUrl;
+  await adopt({ url, tables: ["aaa", "zzz"] });
+  await scene.session.query(
+    `UPDATE partway.partition_config SET thresholds = '{"minimum": 1}' WHERE table_name = 'public.aaa'::regclass`,
+  );
+  await scene.session.query(
+    "UPDATE partway.partition_config SET retention = 'long' WHERE table_name = 'public.zzz'::regclass",
+  );
+  const { tables, exitCode } = await maintain({ url });
+  expect(exitCode).toBe(2);
+  expect(tables).toMatchObject([{ error: {} }, { created: [{}, {}] }, { error: {} }]);
+  const unreadable = { code: "policy-unreadable" };
+  expect(await health({ url, tables: ["aaa"] })).toMatchObject([
+    { status: "CRITICAL", findings: expect.arrayContaining([expect.objectContaining(unreadable)]) },
+  ]);
+  await adopt({ url, tables: ["aaa"] });
+  expect((await maintain({ url, tables: ["aaa"] })).exitCode).toBe(0);
+});
+
+test("a plain leaf would be put beside leaves that are partitioned themselves", async () => {
+  scene = await openScene(
+    { ahead: 1 },
+    "CREATE TABLE public.deep (at date, kind text) PARTITION BY RANGE (at)",
+    "CREATE TABLE public.deep_0 PARTITION OF public.deep FOR VALUES FROM ('2026-01-01') TO ('2026-02-01') PARTITION BY LIST (kind)",
+  );
+  const url = scene.db.ownerUrl;
+  expect(await adopt({ url, tables: ["deep"] })).toMatchObject([{ limits: [/partitioned themselves/] }]);
+  const { tables, exitCode } = await maintain({ url, tables: ["deep"] });
+  expect(tables).toMatchObject([{ error: { message: /partitioned themselves/ } }]);
+  expect(exitCode).toBe(3);
 });

@@ -41,7 +41,7 @@ export async function openScene(policy: PartitionPolicy, ...more: string[]): Pro
     maintain: async (mode, now, tries = 30, holdBudgetMs = 5000) => {
       const settings = { lockTimeoutMs: 100, lockTimeoutMaxMs: 300, lockTries: tries, holdBudgetMs };
       const stored = (await readPolicies(session)).find((row) => row.oid === oid);
-      if (stored === undefined) throw new Error("the table is not in care");
+      if (stored === undefined || stored.policy === null) throw new Error("the table is not in care");
       const work = { session, observer, settings, signal, deadlockMs: 1000, onTry: () => undefined };
       return maintainTable(work, { oid, policy: stored.policy, mode, now });
     },
