@@ -46,7 +46,10 @@ export interface MaintainOptions
   onTable?: ((outcome: MaintainOutcome) => void) | undefined;
 }
 
-export type MaintainOutcome = MaintainReport | { table: string; error: PartwayError };
+/** `done`: what was done nevertheless. */
+export type MaintainOutcome =
+  | MaintainReport
+  | { table: string; error: PartwayError; done: MaintainReport | null };
 
 export interface MaintainResult {
   tables: MaintainOutcome[];
@@ -105,9 +108,9 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
     const rows = await wanted(session, stored, options.tables);
     const steps = rows.map(({ oid, shown, policy, wrong }) => ({
       shown,
-      run: async () => {
+      run: async (onPart: (report: MaintainReport) => void) => {
         if (wrong !== null) throw wrong;
-        return maintainTable(work, { oid, policy, mode, now: options.now });
+        return maintainTable(work, { oid, policy, mode, now: options.now, onPart });
       },
     }));
     const gone = stored.filter(({ isThere }) => !isThere);
@@ -120,7 +123,11 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
         steps.push({ shown: forgotten.table, run: () => Promise.reject(forgotten.error) });
     }
     for (const { shown, run } of steps) {
-      const outcome = await run().catch((error: unknown) => failed(shown, error));
+      let done: MaintainReport | null = null;
+      const onPart = (report: MaintainReport) => {
+        done = report;
+      };
+      const outcome = await run(onPart).catch((error: unknown) => ({ ...failed(shown, error), done }));
       result.tables.push(outcome);
       options.onTable?.(outcome);
       if ("error" in outcome && result.exitCode === EXIT.done) result.exitCode = outcome.error.exitCode;

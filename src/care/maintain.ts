@@ -54,6 +54,8 @@ export interface MaintainTable {
   mode: Mode;
   /** Instead of the database's clock, UTC. */
   now?: string | undefined;
+  /** What was done, before a failure of one of the steps is thrown. */
+  onPart?: ((report: MaintainReport) => void) | undefined;
 }
 
 /**
@@ -94,7 +96,10 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
     if (expiredLeaves(table, policy, now).length > 0) failures.push(farAhead(table, now, beyond));
   } else if (now !== null) report.retired = await retire(work, table, policy, now, mode, failures);
   if (mode !== "dry-run") await session.query(CARE_SQL.metadata, [oid]);
-  if (failures.length > 0) throw failures[0];
+  if (failures.length > 0) {
+    wanted.onPart?.(report);
+    throw failures[0];
+  }
   return report;
 }
 

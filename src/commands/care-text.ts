@@ -33,7 +33,10 @@ export function maintainLines(
   outcome: MaintainOutcome,
   { dryRun = false }: { dryRun?: boolean | undefined },
 ): string[] {
-  if ("error" in outcome) return [`${plain(outcome.table)}: failed`];
+  if ("error" in outcome) {
+    const done = outcome.done === null ? [] : maintainLines(outcome.done, { dryRun });
+    return [...done, `${plain(outcome.table)}: failed`];
+  }
   const { table, skipped, limits, finished, created, analyzed, retired } = outcome;
   if (skipped !== null) return [`${plain(table)}: skipped, ${skipped}`];
   const would = dryRun ? "would be " : "";
@@ -52,7 +55,9 @@ export function maintainLines(
 }
 
 export function maintainJson(outcomes: readonly MaintainOutcome[]): unknown {
-  return outcomes.map((one) => ("error" in one ? { table: one.table, error: errorFields(one.error) } : one));
+  return outcomes.map((one) =>
+    "error" in one ? { table: one.table, error: errorFields(one.error), done: one.done } : one,
+  );
 }
 
 export function healthLines(report: HealthReport): string[] {
