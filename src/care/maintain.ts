@@ -2,6 +2,8 @@
 
 import type { PartitionPolicy } from "../config/schema.js";
 import { PartwayError } from "../errors.js";
+import { setLocal } from "../pg/locks.js";
+import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { positionNow } from "./clock.js";
 import { createLeaf, namesIn } from "./create.js";
 import {
@@ -168,11 +170,23 @@ async function analyze(work: CareWork, table: CareTable, mode: Mode, failures: u
   for (const name of stale)
     await attempt(work, failures, async () => {
       const only = name === shownName(table) && table.serverVersion >= 180_000 ? "ONLY " : "";
-      // Who is locked by somebody else is analyzed at the next run.
-      await work.session.query(`ANALYZE (SKIP_LOCKED) ${only}${name}`);
-      analyzed.push(name);
+      if (await analyzeUnlocked(work, `${only}${name}`)) analyzed.push(name);
     });
   return analyzed;
+}
+
+/** False where somebody has it locked: the next run does it. SKIP_LOCKED does not look at the indexes' locks. */
+async function analyzeUnlocked({ session, settings }: CareWork, what: string): Promise<boolean> {
+  try {
+    await session.tx(async () => {
+      await setLocal(session, "lock_timeout", settings.lockTimeoutMaxMs);
+      await session.query(`ANALYZE (SKIP_LOCKED) ${what}`);
+    });
+    return true;
+  } catch (error) {
+    if (sqlState(error) !== SQLSTATE.lockNotAvailable) throw error;
+    return false;
+  }
 }
 
 async function retire(

@@ -99,6 +99,20 @@ describe("a table whose leaves are to be made", () => {
     expect((await texts(known))[0]).toBe("public.orders_2026_01 1 t");
     expect((await scene.maintain("careful", NOW)).analyzed).toEqual([]);
   });
+
+  test("would be waited for without end, while somebody rebuilds it, for its statistics", async () => {
+    await scene.maintain("careful", NOW);
+    await scene.session.query(
+      "INSERT INTO public.orders (at) SELECT '2026-01-12' FROM generate_series(1, 100)",
+    );
+    await scene.session.query("SELECT pg_stat_force_next_flush()");
+    const other = await scene.db.session();
+    await other.begin();
+    await other.query("LOCK TABLE public.orders_2026_01 IN SHARE UPDATE EXCLUSIVE MODE");
+    await scene.maintain("careful", NOW, 1);
+    await other.rollback();
+    expect((await scene.maintain("careful", NOW)).analyzed).toContain('"public"."orders_2026_01"');
+  });
 });
 
 describe("a DEFAULT leaf with rows in it", () => {
@@ -252,15 +266,21 @@ describe("an expired leaf", () => {
   });
 
   test("would wait for a transaction without end, or stay half detached", async () => {
+    await scene.session.query(
+      "CREATE TABLE public.orders_2025_12 PARTITION OF public.orders FOR VALUES FROM ('2025-12-01') TO ('2026-01-01')",
+    );
     const reader = await scene.db.session();
     await reader.begin();
     await reader.query("SELECT count(*) FROM public.orders");
-    const { retired } = await scene.maintain("apply", LATER, 1);
-    expect(retired).toMatchObject([{ fate: "pending" }]);
+    const december = (fate: string) => [{ name: "orders_2025_12", fate }];
+    expect((await scene.maintain("apply", LATER, 1)).retired).toMatchObject(december("pending"));
+    // PostgreSQL has one pending detach a table: the next leaf waits for it.
+    const second = await scene.maintain("apply", LATER, 1);
+    expect(second).toMatchObject({ finished: december("pending"), retired: [] });
     expect(await isThere()).toBe(true);
     await reader.rollback();
-    const { finished } = await scene.maintain("apply", LATER);
-    expect(finished).toEqual([{ name: "orders_2026_01", fate: "dropped" }]);
+    const third = await scene.maintain("apply", LATER);
+    expect(third).toMatchObject({ finished: december("dropped"), retired: [{ fate: "dropped" }] });
     expect(await isThere()).toBe(false);
   });
 
