@@ -23,7 +23,7 @@ export async function retireLeaf(
   const { session } = work;
   await session.query(CARE_SQL.leave, [leaf.oid, table.oid, leaf.name, leaf.boundText, thenDrop]);
   if (!(await detach(work, table, leaf))) return "pending";
-  return finish(work, table, leaf, thenDrop);
+  return (await finish(work, table, leaf, thenDrop)) ?? "detached";
 }
 
 /**
@@ -61,12 +61,13 @@ export async function finishLeaving(
   return done;
 }
 
+/** Null when it is another's by now, and let go. */
 async function finish(
   work: CareWork,
   table: CareTable,
   leaf: DetachableLeaf,
   thenDrop: boolean,
-): Promise<Fate> {
+): Promise<Fate | null> {
   const { session } = work;
   // Foreign keys of the leaf are triggers on other tables: those are locked, so the lock is bounded.
   const drop = () =>
@@ -83,7 +84,7 @@ async function finish(
     });
   if (thenDrop && (await explainedBy(table, leaf.name, DETACHED, drop))) return "dropped";
   await session.query(CARE_SQL.left, [leaf.oid]);
-  return "detached";
+  return thenDrop ? null : "detached";
 }
 
 /**

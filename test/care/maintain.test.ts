@@ -1,7 +1,9 @@
 /** New leaves and old ones on a real server, with the application in between. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { CARE_SQL } from "../../src/care/store.js";
+import { finishLeaving } from "../../src/care/retire.js";
+import { CARE_SQL, readStanding } from "../../src/care/store.js";
+import { readCareTable } from "../../src/care/table.js";
 import { adopt, health, maintain } from "../../src/care.js";
 import { ident } from "../../src/pg/quote.js";
 import { STORE_SQL } from "../../src/sync/store.js";
@@ -318,6 +320,25 @@ describe("an expired leaf", () => {
     expect((await scene.maintain("apply", LATER)).finished).toEqual([]);
     expect(await isThere()).toBe(true);
     expect(await noted()).toEqual([]);
+  });
+
+  test("would be dropped although somebody attached it between the look and the lock", async () => {
+    await leaveDetached();
+    const table = await readCareTable(scene.session, { oid: scene.oid });
+    const { leaving } = await readStanding(scene.session, scene.oid);
+    await scene.session.query(
+      "ALTER TABLE public.orders ATTACH PARTITION public.orders_2026_01 FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')",
+    );
+    const settings = { lockTimeoutMs: 100, lockTimeoutMaxMs: 300, lockTries: 3, holdBudgetMs: 1000 };
+    const work = {
+      ...{ session: scene.session, observer: await scene.db.session(), settings, deadlockMs: 1000 },
+      ...{ signal: new AbortController().signal, onTry: () => undefined },
+    };
+    const failures: unknown[] = [];
+    const rule = { apply: true, isStillToDrop: () => true };
+    const done = await finishLeaving(work, table, leaving, rule, failures);
+    expect([done, failures]).toEqual([[], []]);
+    expect(await scene.leaves()).toEqual(["orders_2026_01"]);
   });
 
   test("that cannot be dropped would keep new leaves from being made, and its state be told wrong", async () => {
