@@ -34,7 +34,7 @@ const THREE = {
 const RUN = ["run", "--all", "--yes", "--json"];
 
 function configure(tables: object, settings: object = {}): void {
-  const config = { batchBlocks: 16, backup: false, holdBudget: "30s", ...settings, tables };
+  const config = { batchBlocks: 4, backup: false, holdBudget: "30s", ...settings, tables };
   writeFileSync(join(folder.dir, "partway.config.json"), JSON.stringify(config));
 }
 
