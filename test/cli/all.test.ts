@@ -34,7 +34,7 @@ const THREE = {
 const RUN = ["run", "--all", "--yes", "--json"];
 
 function configure(tables: object, settings: object = {}): void {
-  const config = { batchBlocks: 4, backup: false, holdBudget: "30s", ...settings, tables };
+  const config = { batchBlocks: 16, backup: false, holdBudget: "30s", ...settings, tables };
   writeFileSync(join(folder.dir, "partway.config.json"), JSON.stringify(config));
 }
 
@@ -64,8 +64,11 @@ describe("three tables", LONG, () => {
   beforeEach(async () => {
     db = await freshDatabase();
     session = await db.session();
-    for (const name of ["customers", "orders", "events"])
-      await createOrders(session, { schema: "public", name, rows: 1_000, months: 2 });
+    for (const name of ["customers", "orders", "events"]) {
+      // More than one batch of orders, so that there is a middle of the copy.
+      const rows = name === "orders" ? 3_000 : 1_000;
+      await createOrders(session, { schema: "public", name, rows, months: 2 });
+    }
     proxy = await startKillProxy(db.ownerUrl);
     folder = freshFolder(built.file, proxy.url(db.ownerUrl));
   });
