@@ -323,10 +323,11 @@ export class Engine {
     const report = (status: "started" | "done" | "failed", ms: number | null) => {
       if (phase !== null) this.#emit({ event: "phase", phase, status, ms });
     };
+    // A veto is no failure of the phase: it has not begun.
+    if (state === "cutover" && this.#hooks.asks) await this.#askBeforeCutover(stopped);
+    report("started", null);
     let isRehearsed = false;
     try {
-      if (state === "cutover" && this.#hooks.asks) await this.#askBeforeCutover(stopped);
-      report("started", null);
       if (state === "cutover" || state === "rollback") await this.#hooks.hold(stopped);
       await this.#endurance.through(state, stopped, async (signal) => {
         const context = this.#context(signal, state);

@@ -132,8 +132,10 @@ function cutoverSeen(): Seen {
       hasFailed = event.status === "failed";
       return null;
     }
-    const goesOn = event.event === "ready" || (event.event === "phase" && event.status === "started");
-    if (!hasFailed || !goesOn) return ended(event);
+    // Ready again: a hook said no, and the phase had not even begun.
+    const goesOn =
+      event.event === "ready" || (hasFailed && event.event === "phase" && event.status === "started");
+    if (!goesOn) return ended(event);
     return {
       failed: new PartwayError("refused", {
         what: "the cutover did not go through; the run goes on without it",
