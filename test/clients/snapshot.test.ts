@@ -15,6 +15,7 @@ const WAYS: readonly { name: string; sql: string | pg.QueryConfig; sees: number 
     sees: 1,
   },
   { name: "EXECUTE of a PREPARE", sql: "EXECUTE young_too", sees: 0 },
+  { name: "COPY of a query", sql: "COPY (SELECT id FROM orders WHERE id = 900) TO STDOUT", sees: 0 },
 ];
 
 test.each(WAYS)("$name would see another table than README says", async ({ sql, sees }) => {

@@ -88,8 +88,11 @@ export async function openPsql(url: string): Promise<Driver> {
       return (await type(`EXECUTE ins(${values});`)).rows[0] ?? "";
     },
     read: async (id) => {
-      if (inserts % 2 === 0) return copyOut(id);
       // The first may have waited for the swap, and then shows the row as it was a moment before, or deleted: still there.
+      if (inserts % 2 === 0) {
+        await copyOut(id);
+        return copyOut(id);
+      }
       await type(`EXECUTE rd(${id});`);
       const [note, amount, at] = (await type(`EXECUTE rd(${id});`)).rows[0]?.split("|") ?? [];
       return note === undefined || amount === undefined || at === undefined ? null : { note, amount, at };
