@@ -68,7 +68,7 @@ test.each(DRIVEN)(
     );
     zombie.release("m", OLD);
     expect([taker.migration("m"), taker.transitions("m"), taker.events("m")]).toEqual(before);
-    expect(taker.takeCommands("m")).toEqual([{ rowid: command, name: "pause" }]);
+    expect(taker.takeCommands("m")).toEqual([{ rowid: command, name: "pause", at }]);
     taker.close();
     zombie.close();
   },
