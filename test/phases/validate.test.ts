@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { EXIT } from "../../src/errors.js";
 import type { Session } from "../../src/pg/session.js";
+import { validate } from "../../src/phases/validate.js";
 import { compareSides, sumSql } from "../../src/sync/compare.js";
 import { leavesOf, oidOf } from "../../src/sync/leaves.js";
-
 import { lines, makeItems, plant, startItems, tables } from "../engine/items.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { type TestMigration, untilBlocked, value } from "../support/migration.js";
@@ -45,6 +45,27 @@ test("a stale row would go live because the counts match", async () => {
     { event: "difference", leaf: "items_200", key: "250", partition: "250", kind: "changed" },
   ]);
   expect(await value(migration.session, `SELECT phase FROM partway.migration`)).toBe("validate");
+});
+
+test("a pause during the comparison would keep its snapshot open, and VACUUM from its work everywhere", async () => {
+  const migration = await indexed();
+  const context = migration.context();
+  const open: (string | null)[] = [];
+  const gate = async () => {
+    open.push(
+      await value(
+        session,
+        `SELECT count(*) FROM pg_stat_activity
+          WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL`,
+      ),
+    );
+  };
+  try {
+    await validate.run({ ...context, gate });
+  } finally {
+    await context.close();
+  }
+  expect(new Set(open)).toEqual(new Set(["0"]));
 });
 
 test("a zombie would report a difference that its successor's abort has made", async () => {

@@ -7,6 +7,7 @@ import { proceed, type RunOptions, run } from "../../src/api.js";
 import { EXIT } from "../../src/errors.js";
 import { Session } from "../../src/pg/session.js";
 import { acceptFindings, rehearse } from "../../src/rehearsal.js";
+import { Journal } from "../../state/journal.js";
 import { freshDatabase, type TestDatabase, targetOf } from "../support/database.js";
 import { value } from "../support/migration.js";
 import { startOwnServer } from "../support/server.js";
@@ -98,6 +99,25 @@ test("a run told to rehearse stops before its cutover, and goes on once that is 
   await acceptFindings({ ...where(), numbers: "all" });
   expect((await finished(await proceed("resume", where()))).exitCode).toBe(EXIT.done);
   expect(await kind()).toBe("p");
+});
+
+test("a finding would hold up what is left of a cutover whose names are swapped already", async () => {
+  const { migration: id, outcome } = await finished(await run(options()));
+  expect(outcome).toBe("retained");
+  // As a process leaves it that is killed between the swap's COMMIT and its next step.
+  const at = new Date().toISOString();
+  const journal = Journal.open(join(where().state, "journal.db"), "write");
+  const snapshot = { value: "cutover", context: { from: "cutover" } };
+  journal.transition({
+    ...{ migration: id, from: "validate", to: "cutover", event: "DONE", snapshot, outcome: null },
+    at,
+  });
+  journal.rehearsed(id, "queries.sql", {}, [{ n: 1, verdict: "breaks", statement: UPSERT, reason: "" }], at);
+  journal.close();
+  expect(await finished(await proceed("resume", where()))).toMatchObject({
+    exitCode: EXIT.done,
+    outcome: "retained",
+  });
 });
 
 test("a rehearsal that must be made and cannot lets the run come to its cutover, and not through it", async () => {

@@ -206,6 +206,15 @@ test("two appliers at once would double a row or stop each other for good", asyn
   expect(await seqs()).toEqual([]);
 });
 
+test("a throttled run would never come to the end of its log: while it rests, more is written than it takes", async () => {
+  await app.query("UPDATE public.orders SET note = 'x' WHERE id <= 60");
+  const rests: number[] = [];
+  const gate = async (workedMs = 0) => void rests.push(workedMs);
+  const { limit: _all, ...rest } = options();
+  await drain(applier, rest, { emit: () => undefined, signal: context.signal, gate });
+  expect(rests).toEqual([0, 0]);
+});
+
 test("unique values exchanged by two rows would stop the catching up", async () => {
   await app.query("UPDATE public.orders SET created_at = '2025-03-03 00:00+00' WHERE id IN (5, 6)");
   await applyStep(applier, options());
