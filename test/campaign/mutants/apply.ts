@@ -18,6 +18,24 @@ const KEY_ONLY = (a: string, b: string) =>
 
 export const APPLY: readonly Mutant[] = [
   {
+    guard: "a throttle owes no rest on the last stretch of a drain",
+    rule: "3.4",
+    edits: [
+      [
+        "src/sync/drain.ts",
+        "workedMs = applied < APPLY_BATCH ? 0 : performance.now() - from;",
+        "workedMs = performance.now() - from;",
+      ],
+    ],
+    red: [[APPLY_TEST, "a throttled run would never come to the end of its log"]],
+  },
+  {
+    guard: "nothing pauses while a comparison's snapshot is open",
+    rule: "3.5",
+    edits: [[VALIDATE_TS, "gate: async () => context.signal.throwIfAborted(),", "gate: context.gate,"]],
+    red: [[VALIDATE_TEST, "a pause during the comparison would keep its snapshot open"]],
+  },
+  {
     guard: "an apply reads everything on one snapshot",
     rule: "3.4",
     edits: [[APPLY_TS, SNAPSHOT, "{ lock:"]],
