@@ -91,7 +91,7 @@ function maintainCommand(program: Command, act: Act): void {
     .option("--lock-tries <n>", "tries before the run gives up with exit code 6 (default 30)")
     .option(
       "--hold-budget <time>",
-      "longest time a DEFAULT leaf may be locked while its rows move (default 1s)",
+      "longest time the move of rows out of DEFAULT, and the ATTACH, may each take under their locks (default 1s)",
     );
   withJson(withConnection(command));
   example(command, "partway maintain --dry-run", "partway maintain orders --apply");

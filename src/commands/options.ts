@@ -60,7 +60,7 @@ export function withSettings(command: Command): Command {
       "first lock_timeout of a try; grows to --lock-timeout-max (default 100ms)",
     )
     .option("--lock-timeout-max <time>", "its bound (default 1s)")
-    .option("--lock-tries <n>", "tries before the run waits for the operator (default 30)")
+    .option("--lock-tries <n>", "tries before the run gives up with exit code 6 (default 30)")
     .option("--hold-budget <time>", "longest time the cutover may hold its locks (default 1s)")
     .addOption(
       new Option(

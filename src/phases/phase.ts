@@ -15,7 +15,7 @@ export interface Settings {
   /** First lock_timeout of a cutover try, and the bound it grows to, ms. */
   lockTimeoutMs: number;
   lockTimeoutMaxMs: number;
-  /** Tries before the run waits for the operator. */
+  /** Tries before the run gives up (exit code 6). */
   lockTries: number;
   /** Longest time the cutover may hold its locks, ms. */
   holdBudgetMs: number;
