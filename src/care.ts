@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type ConnectOptions, targetOf, withSession } from "./api.js";
 import { type AdoptReport, adoptTable } from "./care/adopt.js";
 import { entryFor } from "./care/entry.js";
-import { readHealth } from "./care/facts.js";
+import { readBytes, readHealth } from "./care/facts.js";
 import { type HealthReport, healthOf } from "./care/health.js";
 import { type MaintainReport, type Mode, maintainTable } from "./care/maintain.js";
 import { CARE_SQL, readPolicies, type StoredPolicy } from "./care/store.js";
@@ -53,11 +53,11 @@ export type MaintainOutcome =
 
 export interface MaintainResult {
   tables: MaintainOutcome[];
-  /** The worst of all. */
+  /** Of the first table that failed. */
   exitCode: ExitCode;
 }
 
-/** Takes tables into care. Errors: bad-input naming table and key; nothing is written for that table. */
+/** Takes tables into care. Errors: bad-input naming table and key; then nothing is written for any of them. */
 export async function adopt(options: AdoptOptions): Promise<AdoptReport[]> {
   const parsed = partitionPolicySchema.safeParse(options.policy ?? {});
   if (!parsed.success)
@@ -73,16 +73,25 @@ export async function adopt(options: AdoptOptions): Promise<AdoptReport[]> {
       "no table is named, and the configuration file has no partitions",
       "Name one: partway adopt orders; or list them under partitions in partway.config.*.",
     );
-  return connected(options, async (session) => {
-    const reports: AdoptReport[] = [];
-    for (const name of names) {
-      const table = await readCareTable(session, { typed: name });
-      const stored = (await readPolicies(session)).find(({ oid }) => oid === table.oid) ?? null;
-      const given: PartitionPolicy = { ...entryFor(file, name, table), ...parsed.data };
-      reports.push(await adoptTable(session, table, stored, given, options.dryRun !== true));
-    }
-    return reports;
-  });
+  return connected(
+    options,
+    async (session) => {
+      const all = async (write: boolean): Promise<AdoptReport[]> => {
+        const reports: AdoptReport[] = [];
+        for (const name of names) {
+          const table = await readCareTable(session, { typed: name });
+          const stored = (await readPolicies(session)).find(({ oid }) => oid === table.oid) ?? null;
+          const given: PartitionPolicy = { ...entryFor(file, name, table), ...parsed.data };
+          reports.push(await adoptTable(session, table, stored, given, write));
+        }
+        return reports;
+      };
+      // All are looked at before the first is written: a mistake in the last touches nothing.
+      const shown = await all(false);
+      return options.dryRun === true ? shown : all(true);
+    },
+    GRANT,
+  );
 }
 
 /** Runs maintenance. A table's failure is its own; the others go on. Errors: `refused` while another one runs. */
@@ -161,8 +170,7 @@ export async function health(options: CareOptions): Promise<HealthReport[]> {
 export async function partitions(options: ConnectOptions & { table: string }): Promise<PartitionsReport> {
   return connected(options, async (session) => {
     const table = await readCareTable(session, { typed: options.table });
-    const { bytes } = await readHealth(session, table, null);
-    return { table, bytes };
+    return { table, bytes: await readBytes(session, table.oid) };
   });
 }
 
@@ -174,15 +182,18 @@ export interface PartitionsReport {
 async function connected<T>(
   options: ConnectOptions,
   work: (session: Session, observer: Session) => Promise<T>,
+  rights = LOOK_GRANT,
 ): Promise<T> {
   const target = await targetOf(options);
   try {
     return await withSession(target, (session) => withSession(target, (observer) => work(session, observer)));
   } catch (error) {
-    throw explainUntouched(lacking(error, GRANT));
+    throw explainUntouched(lacking(error, rights));
   }
 }
 
+const LOOK_GRANT =
+  "Ask the owner for USAGE on schema partway and the table's, and SELECT on what is in partway, on the table and on its DEFAULT leaf.";
 const GRANT =
   "GRANT CREATE ON DATABASE for the first adopt, which makes schema partway; afterwards what is in it must be granted: README, Rights.";
 

@@ -1,24 +1,30 @@
 /** A table that is partitioned already, in one line. Pure. */
 import { count, plural, bytes as sizeText } from "../../ui/format.js";
+import { parseBound } from "../care/bound.js";
 import { parseHours } from "../plan/calendar.js";
 import type { LeafFacts } from "./facts.js";
 import { LARGE_LEAF, MOST_LEAVES } from "./interval.js";
 
-/** G1: leaves for the next days are missing. */
-const WARN_DAYS = 7;
-const CRITICAL_DAYS = 3;
+/** G1: leaves for the next days are missing; where a leaf is an hour, for as many hours (care/health.ts). */
+const WARN = 7;
+const CRITICAL = 3;
 
 /** `RANGE (created_at), 26 leaves, 1.2 GB, reaching until 2027-05-01 (156 days ahead): healthy`, or what is not. */
 export function healthLine({ key, leaves }: LeafFacts, now: string): string {
   const bytes = leaves.reduce((sum, leaf) => sum + leaf.bytes, 0);
-  const end = lastBound(leaves);
-  const ahead = end === null ? null : daysAhead(end, now);
+  const last = lastRange(leaves);
+  const [to, from] = [last?.to ?? null, parseHours(now)];
+  const hours = to === null || from === null ? null : to - from;
+  const ahead = hours === null ? null : Math.floor(hours / 24);
   const reach =
-    end === null ? "" : `, reaching until ${end}${ahead === null ? "" : ` (${aheadText(ahead)})`}`;
+    last === null ? "" : `, reaching until ${last.end}${ahead === null ? "" : ` (${aheadText(ahead)})`}`;
+  const left = hours === null || last === null ? null : last.isHourly ? hours : hours / 24;
+  const hasDefault = leaves.some(({ bounds }) => bounds === "DEFAULT");
+  const later = hasDefault ? "later rows go into the default" : "later rows are rejected";
   const wrong = [
     ...(leaves.length === 0 ? ["no leaf: every INSERT is rejected"] : []),
-    ...(ahead !== null && ahead < WARN_DAYS
-      ? [`${ahead < CRITICAL_DAYS ? "CRITICAL" : "WARNING"}: leaves run out, later rows are rejected`]
+    ...(left !== null && left < WARN
+      ? [`${left < CRITICAL ? "CRITICAL" : "WARNING"}: leaves run out, ${later}`]
       : []),
     ...leaves
       .filter((leaf) => leaf.bounds === "DEFAULT" && (leaf.rows ?? 0) > 0)
@@ -37,20 +43,31 @@ export function healthLine({ key, leaves }: LeafFacts, now: string): string {
   return `${key}, ${leaves.length === 1 ? "1 leaf" : `${count(leaves.length)} leaves`}, ${sizeText(bytes)}${reach}: ${wrong.join("; ") || "healthy"}.`;
 }
 
-/** The highest upper bound of leaves by range of one time column, as the server prints it; null for others. */
-function lastBound(leaves: LeafFacts["leaves"]): string | null {
-  const ends = leaves.flatMap(({ bounds }) => {
-    const end = /^FOR VALUES FROM \(.*\) TO \('([^']+)'\)$/.exec(bounds)?.[1];
-    const hours = end === undefined ? null : parseHours(end);
-    return end === undefined || hours === null ? [] : [{ end, hours }];
-  });
-  const last = ends.toSorted((a, b) => a.hours - b.hours).at(-1);
-  return last?.end.replace(/ 00:00:00(\+00)?$/, "") ?? null;
+interface LastRange {
+  /** As the server prints it. */
+  end: string;
+  /** Hours since 1970. */
+  to: number;
+  isHourly: boolean;
 }
 
-function daysAhead(end: string, now: string): number | null {
-  const [to, from] = [parseHours(end), parseHours(now)];
-  return to === null || from === null ? null : Math.floor((to - from) / 24);
+/** The leaf that ends last, of leaves by range of one time column; null for others, and where one has no end. */
+function lastRange(leaves: LeafFacts["leaves"]): LastRange | null {
+  const ranges: LastRange[] = [];
+  for (const { bounds } of leaves) {
+    if (!bounds.startsWith("FOR VALUES FROM")) continue;
+    const bound = parseBound(bounds);
+    const [from, ...more] = bound.kind === "range" ? bound.from : [];
+    const [to] = bound.kind === "range" ? bound.to : [];
+    if (more.length > 0 || to?.kind === "max" || (to?.kind === "value" && to.text === "infinity"))
+      return null;
+    const hours = to?.kind === "value" ? parseHours(to.text) : null;
+    if (to?.kind !== "value" || hours === null) continue;
+    const begins = from?.kind === "value" ? parseHours(from.text) : null;
+    const isHourly = begins !== null && hours - begins < 24;
+    ranges.push({ end: to.text.replace(/ 00:00:00(\+00)?$/, ""), to: hours, isHourly });
+  }
+  return ranges.toSorted((a, b) => a.to - b.to).at(-1) ?? null;
 }
 
 function aheadText(days: number): string {

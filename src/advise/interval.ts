@@ -1,5 +1,6 @@
 /** How finely to cut: leaves of a sensible size, and not too many. Pure. */
 import { bytes as sizeText } from "../../ui/format.js";
+import { AHEAD } from "../config/request.js";
 import type { Interval } from "../plan/types.js";
 import { DAYS_A_MONTH } from "./measure.js";
 
@@ -26,8 +27,6 @@ export const DAYS: Record<Interval, number> = {
   day: 1,
   hour: 1 / 24,
 };
-/** As config/request.ts lays out ahead when nothing is said. */
-const AHEAD: Record<Interval, number> = { year: 2, quarter: 4, month: 6, week: 12, day: 30, hour: 72 };
 
 export interface Flow {
   rowsPerMonth: number;

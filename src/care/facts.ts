@@ -39,19 +39,24 @@ export async function readHealth(
   const { grid } = recogniseTable(table);
   const read = (given: PartitionPolicy) => policyOf(shownName(table), given, table.axis, grid);
   const { policy, wrong } = usable(stored, read);
-  const Size = z.object({ oid: z.string(), bytes: z.number() });
-  const sizes = await jsonRows(session, Size, FACTS_SQL.bytes, [table.oid]);
   const indexes = await session.rows(z.object({ name: z.string() }), FACTS_SQL.indexes, [table.oid]);
   const leaving = stored === null ? [] : (await readStanding(session, table.oid)).leaving;
   return {
     ...{ table, policy, now: await positionNow(session, table, policy.grid, now) },
     adopted: stored === null ? null : { lastMaintenance: stored.lastMaintenance },
     wrong,
-    bytes: new Map(sizes.map(({ oid, bytes }) => [oid, bytes])),
+    bytes: await readBytes(session, table.oid),
     defaultHasRows: await defaultHasRows(session, table),
     indexes: indexes.map(({ name }) => name),
     leaving: leaving.filter(({ isThere, attached }) => isThere && !attached).map(({ name }) => name),
   };
+}
+
+/** Bytes of each leaf with all below it, indexes and TOAST, by its OID. */
+export async function readBytes(session: Session, oid: string): Promise<Map<string, number>> {
+  const Size = z.object({ oid: z.string(), bytes: z.number() });
+  const sizes = await jsonRows(session, Size, FACTS_SQL.bytes, [oid]);
+  return new Map(sizes.map((size) => [size.oid, size.bytes]));
 }
 
 /** One table's policy that cannot be read is a finding, and hides neither that table nor the others. */

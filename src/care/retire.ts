@@ -81,6 +81,7 @@ async function finish(
       after: async () => {
         await session.query(CARE_SQL.left, [leaf.oid]);
       },
+      state: DETACHED,
     });
   if (thenDrop && (await explainedBy(table, leaf.name, DETACHED, drop))) return "dropped";
   await session.query(CARE_SQL.left, [leaf.oid]);

@@ -21,8 +21,9 @@ export function code(text: string): string {
   return `${fence}${pad}${inner}${pad}${fence}`;
 }
 
-/** A fenced block; longer fences where a line holds one. */
-export function block(language: string, lines: readonly string[]): string {
+/** A fenced block; longer fences where a line holds one. Control and format characters go, as in `oneLine`. */
+export function block(language: string, raw: readonly string[]): string {
+  const lines = raw.map((line) => line.replaceAll("\t", "  ").replace(/[\p{Cc}\p{Cf}]/gu, ""));
   const longest = Math.max(
     2,
     ...lines.flatMap((line) => [...line.matchAll(/`+/g)].map(([run]) => run.length)),

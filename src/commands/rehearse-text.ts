@@ -1,7 +1,9 @@
 /** A rehearsal for people: a table of all statements, then what is the matter with those that have something. Pure. */
 import { oneLine } from "../engine/rehearsed.js";
 import type { RehearsalReport } from "../rehearsal.js";
+import { isHeldUp } from "../rehearse/rehearse.js";
 import type { Rehearsed } from "../rehearse/types.js";
+import { block, code, page, prose, section, table } from "./markdown.js";
 
 const HEAD = ["n", "verdict", "leaves", "cost before", "after", "ratio", "calls", "statement"];
 
@@ -9,46 +11,43 @@ const HEAD = ["n", "verdict", "leaves", "cost before", "after", "ratio", "calls"
 export function rehearsalText(report: RehearsalReport): string {
   const rows = [HEAD, ...report.statements.map((one) => cells(one, 80))];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  const table = rows.map((row) =>
+  const lines = rows.map((row) =>
     row
       .map((cell, column) => (column === HEAD.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
       .join("  "),
   );
   const details = told(report.statements).flatMap((one) => [
     "",
-    `${one.n}. ${one.verdict}${report.open.includes(one.n) || !holds(one) ? "" : " (accepted)"}: ${oneLine(one.text, 400)}`,
-    ...facts(one).map((line) => `   ${line}`),
+    `${one.n}. ${one.verdict}${report.open.includes(one.n) || !isHeldUp(one) ? "" : " (accepted)"}: ${oneLine(one.text, 400)}`,
+    ...facts(one).map((line) => `   ${oneLine(line, 1000)}`),
   ]);
-  return `${[title(report), "", ...table, ...details, "", ...closing(report)].join("\n")}\n`;
+  return `${[title(report), "", ...lines, ...details, "", ...closing(report)].join("\n")}\n`;
 }
 
 /** For a change request. */
 export function rehearsalMarkdown(report: RehearsalReport): string {
-  const row = (row: readonly string[]) => `| ${row.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-  const table = [row(HEAD), `|${" --- |".repeat(HEAD.length)}`];
-  for (const one of report.statements) {
+  const rows = report.statements.map((one) => {
     const texts = cells(one, 80);
-    table.push(row([...texts.slice(0, -1), `\`${texts.at(-1)?.replaceAll("`", "'") ?? ""}\``]));
-  }
-  const details = told(report.statements).flatMap((one) => [
-    "",
-    `### ${one.n}. ${one.verdict}${report.open.includes(one.n) || !holds(one) ? "" : " (accepted)"}`,
-    "",
-    "```sql",
-    one.text.trim(),
-    "```",
-    "",
-    ...facts(one).map((line) => `- ${line}`),
-  ]);
-  const close = closing(report).map((line) => `- ${line}`);
-  return `${[`## ${title(report)}`, "", ...table, ...details, "", ...close].join("\n")}\n`;
+    return [...texts.slice(0, -1), code(texts.at(-1) ?? "")];
+  });
+  const details = told(report.statements).map((one) =>
+    section(
+      3,
+      `${one.n}. ${one.verdict}${report.open.includes(one.n) || !isHeldUp(one) ? "" : " (accepted)"}`,
+      block("sql", one.text.trim().split("\n")),
+      facts(one)
+        .map((line) => `- ${prose(line)}`)
+        .join("\n"),
+    ),
+  );
+  const close = closing(report).map((line) => `- ${prose(line)}`);
+  return page(section(2, prose(title(report)), table(HEAD, rows)), ...details, close.join("\n"));
 }
 
-function title({ table, from, statements }: RehearsalReport): string {
-  return `${table}: ${statements.length} statements from ${from}, planned on the table as it is and on the new one`;
+function title({ table: name, from, statements }: RehearsalReport): string {
+  return `${name}: ${statements.length} statements from ${from}, planned on the table as it is and on the new one`;
 }
 
-const holds = ({ verdict }: Rehearsed): boolean => verdict === "worse" || verdict === "breaks";
 const told = (statements: readonly Rehearsed[]): Rehearsed[] =>
   statements.filter(({ reasons }) => reasons.length > 0);
 

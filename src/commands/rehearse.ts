@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { badInput, EXIT } from "../errors.js";
 import { acceptFindings, type RehearseOptions, rehearse } from "../rehearsal.js";
 import type { Act } from "./act.js";
-import { example, withConnection, withJson, withState } from "./options.js";
+import { example, oneFormat, withConnection, withJson, withState } from "./options.js";
 import { rehearsalMarkdown, rehearsalText } from "./rehearse-text.js";
 
 export function rehearseCommand(program: Command, act: Act): void {
@@ -27,6 +27,7 @@ export function rehearseCommand(program: Command, act: Act): void {
   type Options = RehearseOptions & { json?: boolean; markdown?: boolean; accept?: true | string[] };
   command.action((id: string | undefined, options: Options) =>
     act(options, async () => {
+      oneFormat(options);
       if (options.accept !== undefined) return accepted(id, options, options.accept);
       const report = await rehearse({ ...options, id });
       const text = options.markdown === true ? rehearsalMarkdown : rehearsalText;

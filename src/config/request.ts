@@ -51,7 +51,7 @@ export interface RawSettings {
 const INTERVALS = ["hour", "day", "week", "month", "quarter", "year"] as const satisfies readonly Interval[];
 
 /** Leaves beyond the newest one when --ahead is left out: each about as long as the documents of FEATURES F1 ask. */
-const AHEAD: Record<Interval | "step", number> = {
+export const AHEAD: Record<Interval | "step", number> = {
   hour: 72,
   day: 30,
   week: 12,

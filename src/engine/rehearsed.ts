@@ -2,6 +2,7 @@
 import type { Journal } from "../../state/journal.js";
 import type { FindingRecord } from "../../state/journal-rows.js";
 import type { Working } from "../../state/machine.js";
+import { oneLine as clean } from "../../ui/format.js";
 import { messageOf, PartwayError } from "../errors.js";
 import { ConnectionLost } from "../pg/session.js";
 import type { PhaseContext } from "../phases/phase.js";
@@ -59,9 +60,9 @@ export function keep(journal: Journal, made: Rehearsal): Rehearsal {
   return rehearsal;
 }
 
-/** A statement as one line that fits a list. */
+/** A statement as one line that fits a list, without what a terminal would obey. */
 export function oneLine(text: string, width = 160): string {
-  const line = text.replace(/\s+/g, " ").trim();
+  const line = clean(text);
   return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
 }
 

@@ -36,6 +36,8 @@ export interface LockRequest {
   purpose: string;
   /** The command that tries again. */
   again: string;
+  /** What is true when the lock cannot be had; left out: that of a migration. */
+  state?: string | undefined;
   /** Quoted table names that get SHARE UPDATE EXCLUSIVE first. */
   calm: string[];
   /** Strong locks, in order: the lagging side first, the live side last. */
@@ -106,7 +108,7 @@ export async function acquireLocks(
   const giveUp = (tries: number) =>
     new PartwayError("lock-busy", {
       what: `the lock for ${request.purpose} could not be had in ${tries} tries${describe(blockers)}`,
-      state: "Nothing was changed, nothing is lost: the run waits and can be resumed.",
+      state: request.state ?? "Nothing was changed, nothing is lost: the run waits and can be resumed.",
       next: `End or wait for the blocking session, then: ${request.again}`,
     });
 

@@ -153,6 +153,34 @@ test.each<[string, { name: string; bounds: string; bytes: number; rows: number |
     ],
     "RANGE (at), 2 leaves, 20 GB: rest, the default, holds about 12 rows and stands in the way of new leaves; h_0 is 20 GB: a finer interval would be better.",
   ],
+  [
+    "open at its end",
+    [
+      { name: "e", bounds: "FOR VALUES FROM ('2025-06-01') TO ('2025-06-19')", bytes: 1e6, rows: 1 },
+      { name: "late", bounds: "FOR VALUES FROM ('2025-06-19') TO (MAXVALUE)", bytes: 0, rows: 0 },
+    ],
+    "RANGE (at), 2 leaves, 1 MB: healthy.",
+  ],
+  [
+    "running into its default",
+    [
+      { name: "e", bounds: "FOR VALUES FROM ('2025-06-01') TO ('2025-06-19')", bytes: 1e6, rows: 1 },
+      { name: "rest", bounds: "DEFAULT", bytes: 0, rows: 0 },
+    ],
+    "RANGE (at), 2 leaves, 1 MB, reaching until 2025-06-19 (2 days ago): CRITICAL: leaves run out, later rows go into the default.",
+  ],
+  [
+    "cut by the hour and three days ahead",
+    [
+      {
+        name: "e",
+        bounds: "FOR VALUES FROM ('2025-06-23 23:00:00') TO ('2025-06-24 00:00:00')",
+        bytes: 1e6,
+        rows: 1,
+      },
+    ],
+    "RANGE (at), 1 leaf, 1 MB, reaching until 2025-06-24 (3 days ahead): healthy.",
+  ],
   ["nothing", [], "RANGE (at), 0 leaves, 0 B: no leaf: every INSERT is rejected."],
 ])("a partitioned table that is %s would not be told so", (_, leaves, line) => {
   expect(healthLine({ key: "RANGE (at)", leaves }, NOW)).toBe(line);

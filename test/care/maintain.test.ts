@@ -5,6 +5,7 @@ import { finishLeaving } from "../../src/care/retire.js";
 import { CARE_SQL, readStanding } from "../../src/care/store.js";
 import { readCareTable } from "../../src/care/table.js";
 import { adopt, health, maintain } from "../../src/care.js";
+import { EXIT } from "../../src/errors.js";
 import { ident } from "../../src/pg/quote.js";
 import { STORE_SQL } from "../../src/sync/store.js";
 import { openScene, type Scene } from "./scene.js";
@@ -463,4 +464,13 @@ test("a plain leaf would be put beside leaves that are partitioned themselves", 
   const { tables, exitCode } = await maintain({ url, tables: ["deep"] });
   expect(tables).toMatchObject([{ error: { message: /partitioned themselves/ } }]);
   expect(exitCode).toBe(3);
+});
+
+test("of a list with a mistake at its end the first tables would be in care, and the error say that nothing was touched", async () => {
+  scene = await openScene({ ahead: 2 });
+  await scene.session.query("DELETE FROM partway.partition_config");
+  await scene.session.query("CREATE TABLE public.plain (id int PRIMARY KEY)");
+  const tables = ["orders", "plain"];
+  await expect(adopt({ url: scene.db.ownerUrl, tables })).rejects.toMatchObject({ exitCode: EXIT.badInput });
+  expect(await texts("SELECT table_name::text AS text FROM partway.partition_config")).toEqual([]);
 });
