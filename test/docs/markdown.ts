@@ -4,7 +4,12 @@ import { join } from "node:path";
 
 export const ROOT = join(import.meta.dirname, "../..");
 /** Every page whose commands are run. */
-export const PAGES = ["README.md", ...readdirSync(join(ROOT, "runbooks")).map((name) => `runbooks/${name}`)];
+export const PAGES = [
+  "README.md",
+  ...readdirSync(join(ROOT, "runbooks"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `runbooks/${name}`),
+];
 
 export interface Block {
   kind: "sh" | "sql" | "text" | "ts" | "json";
