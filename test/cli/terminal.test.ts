@@ -2,6 +2,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { createOrders } from "../../src/demo/writer.js";
 import { bundleCli } from "../support/bundle.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
@@ -97,6 +98,36 @@ describe.skipIf(!hasTmux)("at a terminal (skipped where tmux is not installed)",
     await shows(/^\$ *$/m);
     type("clear; partway stop", "Enter");
     await shows(/stopped by the operator during retain/);
+  });
+
+  /** The window is closed: the kernel hangs up on whatever runs in it. */
+  const closeWindow = () => {
+    // A second session keeps tmux's server, and afterEach has one to end.
+    tmux("new-session", "-d", "-s", "other", "cat");
+    tmux("kill-session", "-t", "s");
+  };
+  const driver = async () =>
+    z.object({ driver: z.unknown() }).parse(JSON.parse((await folder.run(["status", "--json"])).stdout))
+      .driver;
+
+  test("a run told to outlive its window would end with it, or be out of reach", async () => {
+    type(`${RUN} --yes --on-hangup continue`, "Enter");
+    await shows(/retain +running[\s\S]*q quit safely/);
+    closeWindow();
+    const stopped = await folder.run(["stop"]);
+    expect(stopped.stdout).toMatch(/stopped by the operator during retain/);
+    await expect.poll(driver, { timeout: 20_000 }).toBeNull();
+  });
+
+  test("a window closed by mistake would leave a migration that cannot be taken up again", async () => {
+    type(`${RUN} --yes`, "Enter");
+    await shows(/retain +running[\s\S]*q quit safely/);
+    closeWindow();
+    await expect.poll(driver, { timeout: 20_000 }).toBeNull();
+    expect(await folder.run(["rollback"])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("is the old table again"),
+    });
   });
 
   test.each(["C-c", "C-d"])("%s at the question would begin, or leave traces", async (key) => {
