@@ -49,6 +49,7 @@ import { standbyRefusal } from "./pg/standby.js";
 import { describeTarget, type Target } from "./pg/target.js";
 import type { Settings } from "./phases/phase.js";
 import { findColumn } from "./plan/columns.js";
+import { hasFallback } from "./plan/fallback.js";
 import { makePlan } from "./plan/index.js";
 import { newMigrationId } from "./plan/names.js";
 import type { Plan } from "./plan/types.js";
@@ -140,7 +141,7 @@ async function planOn(
   const column = findColumn(table, request.scheme.column)?.name ?? request.scheme.column;
   const made = makePlan({
     table,
-    survey: await survey(session, table, { ...request.scheme, column }),
+    survey: await survey(session, table, { ...request.scheme, column }, hasFallback(request)),
     request,
     fingerprint: await fingerprint(session, table.oid),
     id: newMigrationId(table.name, randomBytes(3).toString("hex")),

@@ -3,7 +3,9 @@ import { z } from "zod";
 import { jsonRows } from "../catalog/json.js";
 import type { PartitionPolicy } from "../config/schema.js";
 import { PartwayError } from "../errors.js";
+import { ident } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
+import { numberReach, timeReach, withinSql } from "../plan/reach.js";
 import { positionNow } from "./clock.js";
 import { recogniseTable } from "./decide.js";
 import type { HealthFacts } from "./health.js";
@@ -46,7 +48,7 @@ export async function readHealth(
     adopted: stored === null ? null : { lastMaintenance: stored.lastMaintenance },
     wrong,
     bytes: await readBytes(session, table.oid),
-    defaultHasRows: await defaultHasRows(session, table),
+    defaultHasRows: await defaultHasRows(session, table, policy),
     indexes: indexes.map(({ name }) => name),
     leaving: leaving.filter(({ isThere, attached }) => isThere && !attached).map(({ name }) => name),
   };
@@ -73,10 +75,26 @@ function usable(
   }
 }
 
-async function defaultHasRows(session: Session, table: CareTable): Promise<boolean> {
+/** Rows in DEFAULT that another leaf could hold. What none can is there for good, and no reason to warn for ever. */
+async function defaultHasRows(session: Session, table: CareTable, policy: Policy): Promise<boolean> {
   const fallback = table.leaves.find(({ bound }) => bound.kind === "default");
-  if (fallback === undefined) return false;
+  const movable = movableSql(table, policy);
+  if (fallback === undefined || movable === null) return false;
   const Found = z.object({ found: z.enum(["true", "false"]) });
-  const sql = `SELECT EXISTS (SELECT FROM ${shownName(fallback)})::text AS found`;
+  const sql = `SELECT EXISTS (SELECT FROM ${shownName(fallback)} WHERE ${movable})::text AS found`;
   return (await session.one(Found, sql)).found === "true";
+}
+
+/** Which rows of DEFAULT a leaf by range could hold: not NULL, infinity or the type's end. Null: by list none is made. */
+function movableSql({ strategy, column, axis }: CareTable, { grid }: Policy): string | null {
+  if (strategy !== "range") return null;
+  if (axis === null || column === null) return "true";
+  const name = ident(column);
+  if (axis.kind === "number")
+    return grid?.kind === "number"
+      ? withinSql(name, numberReach(grid.step, axis.largest))
+      : `${name} IS NOT NULL`;
+  return grid?.kind === "time"
+    ? withinSql(name, timeReach(grid.every, axis.type))
+    : `${name} > '-infinity' AND ${name} < 'infinity'`;
 }

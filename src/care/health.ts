@@ -27,6 +27,7 @@ export interface HealthFacts {
   now: bigint | null;
   /** Bytes by leaf oid, indexes and TOAST included. */
   bytes: ReadonlyMap<string, number>;
+  /** Rows that another leaf could hold. */
   defaultHasRows: boolean;
   /** `leaf: index`, of indexes of the table that a leaf has not, or not valid. */
   indexes: readonly string[];
@@ -196,8 +197,12 @@ function contents({ table, defaultHasRows, indexes }: HealthFacts): Finding[] {
   const found: Finding[] = [];
   if (defaultHasRows)
     found.push({
-      ...{ level: "WARNING", code: "default-not-empty", next: `partway maintain ${shellName(table)}` },
-      what: "the DEFAULT leaf holds rows: they delay every new leaf, and queries read it always",
+      ...{
+        level: "WARNING",
+        code: "default-not-empty",
+        next: `partway maintain ${shellName(table)}; what is older, or beyond the leaves it makes: runbooks/partition-missing.md`,
+      },
+      what: "the DEFAULT leaf holds rows that a leaf of their own could hold: they delay every new leaf, and queries read it always",
     });
   if (indexes.length > 0)
     found.push({

@@ -4,6 +4,7 @@ import { badInput, PartwayError } from "../errors.js";
 import { ident, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
+import { reachOf, withinSql } from "../plan/reach.js";
 import type { Scheme, Survey } from "../plan/types.js";
 import { hiddenByPolicies } from "./hidden.js";
 import type { ColumnInfo, TableInfo } from "./types.js";
@@ -30,10 +31,16 @@ const nullable = z.string().nullable();
 /**
  * Reads what `scheme` needs to know of the rows of `table`. Values are text as the session shows them, and sessions
  * are pinned to UTC: `2026-01-01 00:00:00+00`. A column whose type does not suit the scheme has no min, max or
- * sample; refusing it is the plan's affair. Errors: bad-input for a column the table does not have, refused when the
+ * sample; refusing it is the plan's affair. `rest`: a DEFAULT leaf takes what no leaf can hold, so min and max are of
+ * the other rows, and the sample has infinite values too. Errors: bad-input for a column the table does not have, refused when the
  * role may not see every row. Without SELECT nothing is read: the plan names the grant.
  */
-export async function survey(session: Session, table: TableInfo, scheme: Scheme): Promise<Survey> {
+export async function survey(
+  session: Session,
+  table: TableInfo,
+  scheme: Scheme,
+  rest = false,
+): Promise<Survey> {
   const { now } = await session.one(
     z.object({ now: z.string() }),
     `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS now`,
@@ -46,8 +53,8 @@ export async function survey(session: Session, table: TableInfo, scheme: Scheme)
   const column = findColumn(table, scheme.column);
   try {
     const distinct = scheme.kind === "list" ? await readDistinct(session, table, column) : [];
-    const reach = await readReach(session, table, column, scheme);
-    const sample = await readSample(session, table, column, scheme);
+    const reach = await readReach(session, table, column, scheme, rest);
+    const sample = await readSample(session, table, column, scheme, rest);
     return { now, ...reach, distinct, ...sample };
   } catch (error) {
     if (sqlState(error) !== SQLSTATE.insufficientPrivilege) throw error;
@@ -92,12 +99,19 @@ async function readReach(
   table: TableInfo,
   column: ColumnInfo,
   scheme: Scheme,
+  rest: boolean,
 ): Promise<Reach> {
   const col = ident(column.name);
   const from = `FROM ${relationOf(table)}`;
   const time = TIME_TYPES.has(column.baseType);
   const ranged = scheme.kind.startsWith("range") && (time || INTEGER_TYPES.has(column.baseType));
-  const finite = time ? `${col} > '-infinity' AND ${col} < 'infinity'` : `${col} IS NOT NULL`;
+  const reach = rest ? reachOf(scheme, column) : null;
+  const finite =
+    reach !== null
+      ? withinSql(col, reach)
+      : time
+        ? `${col} > '-infinity' AND ${col} < 'infinity'`
+        : `${col} IS NOT NULL`;
   const infinite = `${col} IN ('-infinity', 'infinity')`;
   const row = z.object({ min: nullable, max: nullable, nulls: flag, infinite: flag });
   const asked = {
@@ -155,12 +169,13 @@ async function plannedRows(session: Session, table: TableInfo): Promise<number> 
   return top?.Plan["Plan Rows"] ?? 0;
 }
 
-/** About SAMPLE_ROWS rows of whole random blocks; NULL and infinite values count as rows but are no values. */
+/** About SAMPLE_ROWS rows of whole random blocks; NULL, and without `rest` infinite values, count as rows but are no values. */
 async function readSample(
   session: Session,
   table: TableInfo,
   column: ColumnInfo,
   scheme: Scheme,
+  rest: boolean,
 ): Promise<{ sample: Survey["sample"]; rows: number }> {
   const known = table.estimatedRows > 0 || (table.estimatedRows === 0 && table.blocks === 0);
   if (scheme.kind === "hash" && known)
@@ -172,7 +187,7 @@ async function readSample(
        FROM ${relationOf(table)} TABLESAMPLE SYSTEM ($1::text::float8)`,
     [String(fraction * 100)],
   );
-  const infinite = TIME_TYPES.has(column.baseType) ? ["infinity", "-infinity"] : [];
+  const infinite = TIME_TYPES.has(column.baseType) && !rest ? ["infinity", "-infinity"] : [];
   const values = sampled.flatMap(({ value }) => (value === null || infinite.includes(value) ? [] : [value]));
   return {
     sample: { values: scheme.kind === "hash" ? [] : values, fraction },

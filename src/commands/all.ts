@@ -16,7 +16,10 @@ export function withAll(command: Command): Command {
 }
 
 /** What says how one table is cut; with --all the file says it for each. */
-const OF_ONE = ["by", "every", "step", "hash", "list", "ahead", "leaf", "key", "incomingFk"] as const;
+const OF_ONE = [
+  ...(["by", "every", "step", "hash", "list", "ahead", "leaf", "key"] as const),
+  ...(["incomingFk", "nullKeys"] as const),
+] as const;
 
 /**
  * Is it --all? Errors: bad-input when a table is named as well, or neither, and for options that belong to one table.
@@ -35,7 +38,7 @@ export function isAll(
   const one = OF_ONE.find((name) => options[name] !== undefined);
   if (one !== undefined)
     throw badInput(
-      `--${one === "incomingFk" ? "incoming-fk" : one} says how one table is cut, and --all takes many`,
+      `--${one.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} says how one table is cut, and --all takes many`,
       "Write it for each table in the configuration file (README.md, Several tables).",
     );
   if (options.hold === true)

@@ -43,6 +43,10 @@ export function withScheme(command: Command): Command {
       "--incoming-fk <choice>",
       "foreign keys of other tables that point here: refuse (default), drop, or repoint where the columns stay unique",
     )
+    .option(
+      "--null-keys <choice>",
+      "partition values that no leaf can hold (infinite, not in --list): refuse (default), or default-leaf",
+    )
     .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
 }
 

@@ -1,5 +1,6 @@
 /** What may go wrong with a migration and what Partway does then, and the way back: for the ticket. Pure. */
 
+import { fallbackOf } from "../plan/fallback.js";
 import { durationText } from "../plan/typed.js";
 import type { Plan } from "../plan/types.js";
 import { code, prose, table } from "./markdown.js";
@@ -36,7 +37,7 @@ export function goingWrong(plan: Plan): string {
     ],
     [
       `A row comes without ${column}, or with a value no leaf can hold`,
-      "Until cutover a missing leaf is made for it; a NULL or infinite value stops the run. The application goes on.",
+      `Until cutover ${beyond(plan)} The application goes on.`,
       `correct the row, ${code("partway resume <id>")}`,
     ],
     [
@@ -54,6 +55,15 @@ export function goingWrong(plan: Plan): string {
     ["What", "What Partway does", "What to type"],
     rows.map(([what, does, type]) => [prose(what), prose(does), type]),
   );
+}
+
+function beyond(plan: Plan): string {
+  const rest = fallbackOf(plan);
+  if (rest === null) return "a missing leaf is made for it; a NULL or infinite value stops the run.";
+  const where = `goes into the DEFAULT leaf ${rest.name}; a NULL stops the run.`;
+  return plan.request.scheme.kind === "list"
+    ? `a value that is not in the list ${where}`
+    : `a missing leaf is made for it; what no leaf can hold ${where}`;
 }
 
 /** How to go back in each stage, and until when. */

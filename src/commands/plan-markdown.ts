@@ -74,7 +74,9 @@ function keptFor(seconds: number): string {
 }
 
 function leavesTable({ leaves }: Plan): string {
-  const [first, last] = [leaves[0], leaves.at(-1)];
+  const own = leaves.filter(({ bounds }) => bounds.kind !== "default");
+  const rest = leaves.filter(({ bounds }) => bounds.kind === "default");
+  const [first, last] = [own[0], own.at(-1)];
   if (first === undefined || last === undefined) return "None can be laid out: see what is refused.";
   const row = (place: string, leaf: Leaf) => [
     place,
@@ -93,6 +95,7 @@ function leavesTable({ leaves }: Plan): string {
         row("first", first),
         ...(fullest.estimatedRows === null ? [] : [row("fullest", fullest)]),
         row("last", last),
+        ...rest.map((leaf) => row("the rest", leaf)),
       ],
     ),
   ].join("\n\n");

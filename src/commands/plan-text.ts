@@ -100,7 +100,7 @@ function hours(seconds: number): string {
     : `${Math.round(seconds / 360) / 10} h`;
 }
 
-/** What a leaf holds: `[from, to)`, a remainder, a value. */
+/** What a leaf holds: `[from, to)`, a remainder, a value, or the rest. */
 export function boundsText(bounds: LeafBounds): string {
   switch (bounds.kind) {
     case "range":
@@ -109,6 +109,8 @@ export function boundsText(bounds: LeafBounds): string {
       return `modulus ${bounds.modulus}, remainder ${bounds.remainder}`;
     case "list":
       return `'${bounds.value}'`;
+    case "default":
+      return "DEFAULT: what no other leaf holds";
   }
 }
 

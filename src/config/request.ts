@@ -22,6 +22,7 @@ export interface RawOptions {
   keep?: string | undefined;
   key?: string | undefined;
   incomingFk?: string | undefined;
+  nullKeys?: string | undefined;
 }
 
 export interface RawSettings {
@@ -87,6 +88,7 @@ export function parseRequest(table: string, options: RawOptions): MigrationReque
     leafTemplate,
     keepSeconds: parseDuration(options.keep ?? KEEP, "--keep"),
     ...(options.incomingFk === undefined ? {} : { incomingFk: parseIncoming(options.incomingFk) }),
+    ...(options.nullKeys === undefined ? {} : { nullKeys: parseNullKeys(options.nullKeys, scheme) }),
     keyIndex: options.key === undefined ? null : unquote(options.key),
   };
 }
@@ -188,6 +190,18 @@ function parseIncoming(text: string): (typeof INCOMING)[number] {
   const choice = INCOMING.find((name) => name === text.trim().toLowerCase());
   if (choice === undefined)
     throw badInput(`--incoming-fk: "${text}" is no choice`, `Choose one of ${INCOMING.join(", ")}.`);
+  return choice;
+}
+
+function parseNullKeys(text: string, scheme: Scheme): "refuse" | "default-leaf" {
+  const choice = text.trim().toLowerCase();
+  if (choice !== "refuse" && choice !== "default-leaf")
+    throw badInput(`--null-keys: "${text}" is no choice`, "Choose refuse or default-leaf.");
+  if (choice === "default-leaf" && scheme.kind === "hash")
+    throw badInput(
+      "--null-keys default-leaf: a table cut by hash has no DEFAULT leaf",
+      "Leave it out: every value belongs to one of the hash leaves.",
+    );
   return choice;
 }
 

@@ -20,6 +20,7 @@ const requestShape = {
   keep: z.string().optional(),
   key: z.string().optional(),
   incomingFk: z.enum(["refuse", "drop", "repoint"]).optional(),
+  nullKeys: z.enum(["refuse", "default-leaf"]).optional(),
 };
 
 /** `{ "finished": "./notify.sh", "phase": ["./a.sh", "./b.sh"] }`, handed on as `--on` takes it. */

@@ -8,6 +8,7 @@ import { PartwayError } from "../errors.js";
 import { qualified } from "../pg/quote.js";
 import type { Param, Session } from "../pg/session.js";
 import { type Carry, carry, NOTHING } from "../plan/carry.js";
+import { openFallback } from "../plan/fallback.js";
 import type { Fingerprint, Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
 import { carriedNow, finishCarried } from "../sync/carried.js";
@@ -71,6 +72,7 @@ function sql(plan: Plan): Statement[] {
     { sql: `LOCK TABLE ${live} IN ACCESS EXCLUSIVE MODE`, note: "the live side last; then the last drain" },
     { sql: renameSql(plan, "forward") },
     ...(plan.sequences.length === 0 ? [] : [{ sql: sequenceSql(plan, "forward") }]),
+    ...openFallback(plan),
     ...carried(plan).inside,
     { sql: SQL.commit.trim(), note: "the retention window begins, by the database's clock" },
   ];

@@ -3,8 +3,9 @@ import type { ColumnInfo } from "../catalog/types.js";
 import { type LeafPart, renderLeafName } from "../config/template.js";
 import { PartwayError } from "../errors.js";
 import { instantText, intervalOf, parseHours, startOf } from "./calendar.js";
-import { canonical } from "./columns.js";
+import { canonical, partitionColumn } from "./columns.js";
 import { freeName } from "./names.js";
+import { floorStep, intervalsOf, LIMITS, TIME_TYPES, type TimeType } from "./reach.js";
 import type { Interval, Leaf, LeafBounds, MigrationRequest, Plan, Refusal, Scheme, Survey } from "./types.js";
 
 /** Above this, planning and locking every leaf costs more than partitioning gains. */
@@ -87,6 +88,8 @@ export function boundsKey(bounds: LeafBounds): string {
       return `hash ${bounds.modulus} ${bounds.remainder}`;
     case "list":
       return `list ${bounds.value}`;
+    case "default":
+      return "default";
   }
 }
 
@@ -95,7 +98,10 @@ export function pieceFor(scheme: Scheme, column: ColumnInfo, value: string): Pie
   switch (scheme.kind) {
     case "range-time": {
       const hours = parseHours(value);
-      return hours === null ? null : timePiece(intervalOf(hours, scheme.every), scheme.every, column);
+      if (hours === null) return null;
+      const index = intervalOf(hours, scheme.every);
+      const { first, end } = intervalsOf(scheme.every, timeType(column));
+      return index < first || index >= end ? null : timePiece(index, scheme.every, column);
     }
     case "range-int": {
       const integer = parseInteger(value);
@@ -140,12 +146,16 @@ function timePieces(first: number, last: number, every: Interval, column: Column
 }
 
 function timePiece(index: number, every: Interval, column: ColumnInfo): Piece {
-  const type = TIME_TYPES[column.baseType] ?? "timestamptz";
+  const type = timeType(column);
   const [start, end] = [startOf(index, every), startOf(index + 1, every)];
   return {
     part: { kind: "range-time", every, start },
     bounds: { kind: "range", from: instantText(start, type), to: instantText(end, type) },
   };
+}
+
+function timeType(column: ColumnInfo): TimeType {
+  return TIME_TYPES[column.baseType] ?? "timestamptz";
 }
 
 function layOutInt(
@@ -206,32 +216,6 @@ function named(plan: Plan, piece: Piece): Leaf {
   return { name, bounds: piece.bounds, estimatedRows: null };
 }
 
-function partitionColumn(plan: Plan): ColumnInfo {
-  const name = plan.partitionBy[0]?.name;
-  const column = plan.source.columns.find((c) => c.name === name);
-  if (column === undefined) throw new Error("the plan has no partition column; it was refused");
-  return column;
-}
-
-/** The literal's form for each base type that range-time takes. */
-const TIME_TYPES: Record<string, "date" | "timestamp" | "timestamptz"> = {
-  "pg_catalog.date": "date",
-  "pg_catalog.timestamp": "timestamp",
-  "pg_catalog.timestamptz": "timestamptz",
-};
-
-const LIMITS: Record<string, { least: bigint; largest: bigint }> = {
-  "pg_catalog.int2": { least: -(2n ** 15n), largest: 2n ** 15n - 1n },
-  "pg_catalog.int4": { least: -(2n ** 31n), largest: 2n ** 31n - 1n },
-  "pg_catalog.int8": { least: -(2n ** 63n), largest: 2n ** 63n - 1n },
-};
-
-/** Largest multiple of `step` that is not above `value`; right below zero too. */
-function floorStep(value: bigint, step: bigint): bigint {
-  const rest = value % step;
-  return value - (rest < 0n ? rest + step : rest);
-}
-
 /** A whole number; null for anything else. */
 function parseInteger(text: string): bigint | null {
   return /^-?\d+$/.test(text.trim()) ? BigInt(text.trim()) : null;
@@ -247,7 +231,7 @@ function unholdable(value: string, where: string): PartwayError {
   return new PartwayError("stopped", {
     what: `a row arrived whose partition value ${value} fits no leaf (${where})`,
     state: "The source is untouched and in use; what was copied is kept.",
-    next: "Correct or remove that row, then run the same command again: it resumes.",
+    next: "Correct or remove that row, then run the same command again: it resumes. A migration with --null-keys default-leaf takes such rows.",
   });
 }
 
@@ -283,6 +267,6 @@ function beyondType(column: ColumnInfo, step: string, most: string): Refusal {
     code: "leaf-beyond-type",
     what: `the leaf that holds ${column.name} = ${most} would end above the largest ${column.type}`,
     why: `Leaves are multiples of ${step}, and a bound must be a value of the column's type.`,
-    remedy: `Choose a smaller --step, or widen the column first: ALTER TABLE ... ALTER COLUMN "${column.name}" TYPE bigint (this rewrites the table).`,
+    remedy: `Choose a smaller --step, or --null-keys default-leaf, or widen the column first: ALTER TABLE ... ALTER COLUMN "${column.name}" TYPE bigint (this rewrites the table).`,
   };
 }

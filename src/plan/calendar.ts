@@ -33,7 +33,7 @@ export function calendarOf(hours: number): CalendarDate {
  */
 export function parseHours(text: string): number | null {
   const match =
-    /^(\d{4,6})-(\d\d)-(\d\d)(?:[ T](\d\d):\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]00(?::?00)?)?)?( BC)?$/.exec(
+    /^(\d{4,7})-(\d\d)-(\d\d)(?:[ T](\d\d):\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]00(?::?00)?)?)?( BC)?$/.exec(
       text,
     );
   if (match === null) return null;

@@ -1,10 +1,19 @@
 /** Small facts about columns and values that several parts of the plan need. */
 import type { ColumnInfo, TableInfo } from "../catalog/types.js";
+import type { Plan } from "./types.js";
 
 /** The column that was typed: exactly, else in lower case (as psql folds it), else null. */
 export function findColumn(table: TableInfo, typed: string): ColumnInfo | null {
   const byName = (name: string) => table.columns.find((column) => column.name === name);
   return byName(typed) ?? byName(typed.toLowerCase()) ?? null;
+}
+
+/** The column that the table is cut by. Errors: a plan that was refused for having none. */
+export function partitionColumn({ source, partitionBy }: Pick<Plan, "source" | "partitionBy">): ColumnInfo {
+  const name = partitionBy[0]?.name;
+  const column = source.columns.find((c) => c.name === name);
+  if (column === undefined) throw new Error("the plan has no partition column; it was refused");
+  return column;
 }
 
 const INTEGERS = new Set(["pg_catalog.int2", "pg_catalog.int4", "pg_catalog.int8"]);

@@ -2,6 +2,7 @@
 import type { ColumnInfo, IndexInfo, TableInfo } from "../catalog/types.js";
 import { identList } from "../pg/quote.js";
 import { ROOT_NOT_VALID } from "./carry.js";
+import { hasFallback } from "./fallback.js";
 import type { Consequence, Leaf, MigrationRequest } from "./types.js";
 
 interface Facts {
@@ -19,7 +20,7 @@ export function consequencesOf(facts: Facts): Consequence[] {
     ...becomesNotNull(facts),
     ...prunes(facts),
     ...manyLocks(facts),
-    ...runsOut(facts),
+    ...(hasFallback(facts.request) ? fallsBack(facts) : runsOut(facts)),
     snapshots(),
     ...concurrently(facts),
     ...clusterMark(facts),
@@ -105,6 +106,29 @@ function runsOut({ request, column, leaves }: Facts): Consequence[] {
         end === null
           ? "Create a leaf for a new value before it is first used."
           : `${request.ahead} leaves are made ahead; have new ones created ahead on a schedule, well before ${end}.`,
+    },
+  ];
+}
+
+function fallsBack({ request, column, leaves }: Facts): Consequence[] {
+  const rest = leaves.at(-1);
+  if (rest?.bounds.kind !== "default") return [];
+  const end = leaves.at(-2)?.bounds;
+  const noDetach =
+    "Beside a DEFAULT leaf PostgreSQL does not detach another one CONCURRENTLY, and each new leaf locks DEFAULT and reads it through.";
+  if (end?.kind !== "range")
+    return [
+      {
+        code: "default-leaf",
+        what: `A row whose ${column.name} is not in the list goes into the DEFAULT leaf ${rest.name} and stays there; none is rejected.`,
+        advice: `For a new value of weight, create its leaf before it is first used: later its rows have to be moved out of ${rest.name}. ${noDetach}`,
+      },
+    ];
+  return [
+    {
+      code: "default-leaf",
+      what: `What no leaf can hold (infinite ${column.name}, or beyond what the type lets a leaf end with) stands in the DEFAULT leaf ${rest.name}. After cutover it also takes rows with ${column.name} from ${end.to} on, or before the oldest leaf, instead of rejecting them.`,
+      advice: `Until cutover late rows get leaves of their own; ${request.ahead} leaves are made ahead, and new ones have to be there before ${end.to}: partway adopt, then partway maintain on a schedule, which moves what waits in DEFAULT under a short lock. ${noDetach}`,
     },
   ];
 }

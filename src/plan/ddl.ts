@@ -5,6 +5,7 @@
 import type { ColumnInfo, GrantInfo } from "../catalog/types.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
 import { replicaIdentityDdl, statisticsDdl } from "./carry.js";
+import { closeFallback } from "./fallback.js";
 import { optionList } from "./indexes.js";
 import type { Leaf, LeafBounds, Plan, Statement } from "./types.js";
 
@@ -45,6 +46,7 @@ export function leafDdl(plan: Facts, leaf: Leaf): Statement[] {
   const create = `CREATE TABLE ${table} PARTITION OF ${shadowOf(plan)} ${forValues(leaf.bounds)}${method}`;
   return [
     { sql: options.length === 0 ? create : `${create} WITH (${options.join(", ")})` },
+    ...closeFallback(plan, leaf),
     ...columnSettings(source.columns, table, false),
     ...replicaIdentityDdl(source.replicaIdentity, table),
     ...statisticsDdl(plan, table, leaf),
@@ -53,7 +55,7 @@ export function leafDdl(plan: Facts, leaf: Leaf): Statement[] {
   ];
 }
 
-/** `FOR VALUES FROM ('...') TO ('...')`. */
+/** `FOR VALUES FROM ('...') TO ('...')`, or `DEFAULT`. */
 export function forValues(bounds: LeafBounds): string {
   switch (bounds.kind) {
     case "range":
@@ -62,6 +64,8 @@ export function forValues(bounds: LeafBounds): string {
       return `FOR VALUES WITH (MODULUS ${bounds.modulus}, REMAINDER ${bounds.remainder})`;
     case "list":
       return `FOR VALUES IN (${literal(bounds.value)})`;
+    case "default":
+      return "DEFAULT";
   }
 }
 

@@ -1,30 +1,31 @@
 /** Rows per leaf, from the sample. */
 import type { ColumnInfo } from "../catalog/types.js";
-import { boundsKey, type Piece, pieceFor } from "./bounds.js";
-import type { Scheme, Survey } from "./types.js";
+import { boundsKey, pieceFor } from "./bounds.js";
+import type { LeafBounds, Scheme, Survey } from "./types.js";
 
-/** Estimated rows of each piece, in order; null where nothing is known. Never throws: odd sample values count nowhere. */
+/**
+ * Estimated rows of each leaf, in order; null where nothing is known. Never throws: a sampled value that no leaf is for
+ * counts for DEFAULT, where there is one.
+ */
 export function estimateRows(
   scheme: Scheme,
   column: ColumnInfo,
   survey: Survey,
-  pieces: readonly Piece[],
+  leaves: readonly LeafBounds[],
 ): (number | null)[] {
-  if (survey.rows === 0) return pieces.map(() => 0);
-  if (scheme.kind === "hash") return pieces.map(() => Math.round(survey.rows / scheme.modulus));
+  if (survey.rows === 0) return leaves.map(() => 0);
+  if (scheme.kind === "hash") return leaves.map(() => Math.round(survey.rows / scheme.modulus));
   const { values } = survey.sample;
-  if (values.length === 0) return pieces.map(() => null);
-  const counts = new Map<string, number>();
+  if (values.length === 0) return leaves.map(() => null);
+  const rest = boundsKey({ kind: "default" });
+  const counts = new Map(leaves.map((bounds) => [boundsKey(bounds), 0]));
   for (const value of values) {
-    const key = keyOf(scheme, column, value);
-    if (key !== null) counts.set(key, (counts.get(key) ?? 0) + 1);
+    const piece = pieceFor(scheme, column, value);
+    const own = piece === null ? rest : boundsKey(piece.bounds);
+    const key = counts.has(own) ? own : rest;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
   }
-  return pieces.map((piece) =>
-    Math.round(((counts.get(boundsKey(piece.bounds)) ?? 0) / values.length) * survey.rows),
+  return leaves.map((bounds) =>
+    Math.round(((counts.get(boundsKey(bounds)) ?? 0) / values.length) * survey.rows),
   );
-}
-
-function keyOf(scheme: Scheme, column: ColumnInfo, value: string): string | null {
-  const piece = pieceFor(scheme, column, value);
-  return piece === null ? null : boundsKey(piece.bounds);
 }

@@ -6,6 +6,7 @@ import { findColumn } from "./columns.js";
 import { consequencesOf } from "./consequences.js";
 import { shadowDdl } from "./ddl.js";
 import { estimateRows } from "./estimate.js";
+import { hasFallback } from "./fallback.js";
 import { forecast } from "./forecast.js";
 import { planIndexes } from "./indexes.js";
 import { chooseKey } from "./key.js";
@@ -78,12 +79,20 @@ function planLeaves(
   claim: (name: string) => string,
 ): Leaf[] {
   const { pieces } = layOut(request, column, survey);
-  const rows = estimateRows(request.scheme, column, survey, pieces);
-  return pieces.map((piece, at) => ({
-    name: claim(renderLeafName(request.leafTemplate, table.name, piece.part)),
-    bounds: piece.bounds,
-    estimatedRows: rows[at] ?? null,
+  const leaves = pieces.map(({ part, bounds }) => ({
+    name: claim(renderLeafName(request.leafTemplate, table.name, part)),
+    bounds,
   }));
+  // Last: what lists leaves in their order ends with it.
+  if (hasFallback(request) && pieces.length > 0)
+    leaves.push({ name: claim(`${table.name}_default`), bounds: { kind: "default" } });
+  const rows = estimateRows(
+    request.scheme,
+    column,
+    survey,
+    leaves.map(({ bounds }) => bounds),
+  );
+  return leaves.map((leaf, at) => ({ ...leaf, estimatedRows: rows[at] ?? null }));
 }
 
 function columnsOf(table: TableInfo, names: readonly (string | null)[]): ColumnRef[] {

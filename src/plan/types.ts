@@ -22,6 +22,8 @@ export interface MigrationRequest {
   keepSeconds: number;
   /** Foreign keys of other tables that point here; left out: refuse. */
   incomingFk?: "refuse" | "drop" | "repoint";
+  /** Rows with a partition value that no leaf can hold; left out: refuse. */
+  nullKeys?: "refuse" | "default-leaf";
   /** Name of the index to use as key; null: the primary key, else the first UNIQUE NOT NULL index. */
   keyIndex: string | null;
 }
@@ -30,7 +32,9 @@ export interface MigrationRequest {
 export type LeafBounds =
   | { kind: "range"; from: string; to: string }
   | { kind: "hash"; modulus: number; remainder: number }
-  | { kind: "list"; value: string };
+  | { kind: "list"; value: string }
+  /** What no other leaf holds (plan/fallback.ts). */
+  | { kind: "default" };
 
 export interface Leaf {
   name: string;
@@ -177,14 +181,17 @@ export interface Fingerprint {
 export interface Survey {
   /** Database clock, ISO 8601 UTC. */
   now: string;
-  /** Smallest and largest partition value as UTC text; null for an empty table, or for hash. */
+  /**
+   * Smallest and largest partition value as UTC text, of those that leaves are made for: no infinite ones, and beside a
+   * DEFAULT leaf none that no leaf can hold. Null when there are none, and for hash.
+   */
   min: string | null;
   max: string | null;
   nullRows: boolean;
   infiniteRows: boolean;
   /** list: distinct values present (at most 1001). */
   distinct: string[];
-  /** Sampled partition values (UTC text) and the fraction of the table they stand for. */
+  /** Sampled partition values (UTC text; infinite ones beside a DEFAULT leaf alone) and the fraction of the table they stand for. */
   sample: { values: string[]; fraction: number };
   /** Exact count is not read; this is reltuples or, when never analysed, a count of the sample scaled up. */
   rows: number;

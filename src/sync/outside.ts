@@ -1,5 +1,6 @@
 /**
  * Rows outside every leaf that arrive after preflight (DESIGN 3.4): their leaf is made, or the run stops and says so.
+ * A DEFAULT leaf refuses until cutover what a leaf could hold (plan/fallback.ts), so nothing late is hidden in it.
  */
 import { z } from "zod";
 import type { RunEventBody } from "../../state/events.js";
@@ -10,6 +11,7 @@ import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { leafFor } from "../plan/bounds.js";
 import { leafDdl } from "../plan/ddl.js";
+import { takenSql } from "../plan/fallback.js";
 import type { Plan } from "../plan/types.js";
 import { captureStands, leafTriggerDdl } from "./capture.js";
 import { leavesOf } from "./leaves.js";
@@ -97,12 +99,15 @@ async function firstOutside(
   const column = plan.partitionBy[0];
   if (column === undefined) return undefined;
   const leaves = await leavesOf(session, parentOid);
-  const anyLeaf = leaves.length === 0 ? "false" : leaves.map((leaf) => `(${leaf.constraint})`).join(" OR ");
+  const held = leaves.map(({ bound, constraint }) =>
+    bound === "DEFAULT" ? (takenSql(plan) ?? constraint) : constraint,
+  );
+  const anyLeaf = held.length === 0 ? "false" : held.map((condition) => `(${condition})`).join(" OR ");
   const found = await session.maybe(
     z.object({ partway_value: z.string().nullable() }),
     `SELECT s.partway_value::text AS partway_value
        FROM (SELECT ${ident(column.name)}, ${ident(column.name)} AS partway_value ${rows}) AS s
-      WHERE (${anyLeaf}) IS NOT TRUE LIMIT 1`,
+      WHERE s.partway_value IS NULL OR (${anyLeaf}) IS NOT TRUE LIMIT 1`,
   );
   return found === null ? undefined : found.partway_value;
 }

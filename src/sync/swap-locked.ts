@@ -5,6 +5,7 @@ import { acquireLocks, cancelledOutside, deadlockTimeoutMs, setLocal } from "../
 import type { Param, Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Carry } from "../plan/carry.js";
+import { openFallback } from "../plan/fallback.js";
 import { APPLY_SETTINGS, APPLY_SETTINGS_OFF, applyInside, applySql, TruncateSeen } from "./apply.js";
 import { type LockContext, lockRequest } from "./lock.js";
 import { type Direction, markSql, sidesOf } from "./pairs.js";
@@ -148,7 +149,8 @@ async function swapOnce(
     if (mark !== (await swap.mark?.()))
       throw new RolledBack("a view, trigger or foreign key was changed while the lock was sought");
     const sequences = sequenceSql(plan, swap.direction);
-    const carry = carried.inside.map((statement) => `${statement.sql};`).join("\n");
+    const opened = swap.direction === "forward" ? openFallback(plan) : [];
+    const carry = [...opened, ...carried.inside].map((statement) => `${statement.sql};`).join("\n");
     await session.query(`${renameSql(plan, swap.direction, gone)}\n${sequences}\n${carry}`);
     await session.query(swap.commit.sql, swap.commit.params);
     const held = performance.now() - heldFrom;

@@ -9,6 +9,7 @@ import { ident, literal, qualified } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
 import { leafFor } from "../../src/plan/bounds.js";
 import { leafDdl, shadowDdl } from "../../src/plan/ddl.js";
+import { hasFallback } from "../../src/plan/fallback.js";
 import { makePlan } from "../../src/plan/index.js";
 import { leafIndexName } from "../../src/plan/names.js";
 import type { Plan } from "../../src/plan/types.js";
@@ -27,7 +28,7 @@ async function planOf(table: string, options: RawOptions): Promise<Plan> {
   const request = parseRequest(table, options);
   return makePlan({
     table: info,
-    survey: await survey(session, info, request.scheme),
+    survey: await survey(session, info, request.scheme, hasFallback(request)),
     request,
     fingerprint: await fingerprint(session, info.oid),
     id: "t_3f9a1c",

@@ -158,6 +158,7 @@ export function planOf(given: Given = {}): Plan {
 export function shownLeaves(plan: Plan): string[] {
   return plan.leaves.map(({ name, bounds }) => {
     if (bounds.kind === "range") return `${name} [${bounds.from}, ${bounds.to})`;
+    if (bounds.kind === "default") return `${name} DEFAULT`;
     return bounds.kind === "hash"
       ? `${name} ${bounds.remainder} of ${bounds.modulus}`
       : `${name} = ${bounds.value}`;

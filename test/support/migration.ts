@@ -12,6 +12,7 @@ import { PartwayError } from "../../src/errors.js";
 import { type Lease, takeLease } from "../../src/pg/lease.js";
 import { Session } from "../../src/pg/session.js";
 import type { PhaseContext, PhaseRecord, Settings } from "../../src/phases/phase.js";
+import { hasFallback } from "../../src/plan/fallback.js";
 import { makePlan } from "../../src/plan/index.js";
 import type { Plan } from "../../src/plan/types.js";
 import { type Direction, pairList, type Sides, sidesOf } from "../../src/sync/pairs.js";
@@ -90,7 +91,7 @@ export async function planFor(session: Session, options: MigrationOptions): Prom
   planned += 1;
   return makePlan({
     table,
-    survey: { ...(await survey(session, table, request.scheme)), now },
+    survey: { ...(await survey(session, table, request.scheme, hasFallback(request))), now },
     request,
     fingerprint: await fingerprint(session, table.oid),
     id: `test_${planned}_${process.pid}`,

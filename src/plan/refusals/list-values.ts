@@ -1,5 +1,6 @@
 /** Rows whose value is in no list leaf. */
 import { canonical } from "../columns.js";
+import { hasFallback } from "../fallback.js";
 import type { Check } from "./check.js";
 
 /** The survey reads at most 1001 values; more than this many are not a list. */
@@ -7,14 +8,14 @@ const MOST = 1000;
 
 export const listValues: Check = ({ column, request, survey }) => {
   const { scheme } = request;
-  if (column === null || scheme.kind !== "list") return [];
+  if (column === null || scheme.kind !== "list" || hasFallback(request)) return [];
   if (survey.distinct.length > MOST)
     return [
       {
         code: "too-many-list-values",
         what: `column ${column.name} has more than ${MOST} different values`,
         why: "A list leaf holds one value.",
-        remedy: `Choose --hash 8 --by ${column.name}, or another column.`,
+        remedy: `Choose --hash 8 --by ${column.name}, or another column, or leave those not listed in a DEFAULT leaf: --null-keys default-leaf`,
       },
     ];
   const listed = new Set(scheme.values.map((value) => canonical(value, column)));
@@ -28,7 +29,7 @@ export const listValues: Check = ({ column, request, survey }) => {
       code: "values-outside-list",
       what: `rows have a ${column.name} that is not in --list: ${outside.slice(0, 10).join(", ")}${outside.length > 10 ? ` and ${outside.length - 10} more` : ""}`,
       why: "There would be no leaf for them.",
-      remedy: `--list '${all.join(",").replaceAll("'", "'\\''")}'`,
+      remedy: `--list '${all.join(",").replaceAll("'", "'\\''")}'; or keep them in a DEFAULT leaf: --null-keys default-leaf`,
     },
   ];
 };
