@@ -38,7 +38,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
     "test/{backup,cli,clients,demo,faults,guards,review}/**",
     "test/hostile/!(aside).test.ts",
     "test/writers/damage.test.ts",
-    "test/migrations/{elsewhere,keys,names,refused,time}.test.ts",
+    "test/migrations/{elsewhere,fallback,keys,names,refused,time}.test.ts",
     "test/phases/{backup,rollback}.test.ts",
   ],
 };

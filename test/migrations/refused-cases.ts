@@ -189,6 +189,52 @@ export const CASES: readonly Case[] = [
     instead: ["UPDATE public.t SET at = now() WHERE at IN ('infinity', '-infinity')"],
   },
   {
+    name: "infinite partition values, for which there is a DEFAULT leaf",
+    setup: [T, "INSERT INTO public.t (at) VALUES ('infinity'), ('-infinity')"],
+    code: "infinite-partition-values",
+    names: /at is infinite/,
+    instead: [],
+    after: { every: "month", nullKeys: "default-leaf" },
+  },
+  {
+    name: "rows without a partition value, which a DEFAULT leaf would take but the primary key would not",
+    setup: [
+      T.replace("at timestamptz NOT NULL", "at timestamptz"),
+      "INSERT INTO public.t (at) VALUES (NULL), ('infinity')",
+    ],
+    options: { ...MONTHS, nullKeys: "default-leaf" },
+    code: "null-partition-values",
+    names: /at is NULL/,
+    instead: ["UPDATE public.t SET at = 'infinity' WHERE at IS NULL"],
+    after: { every: "month", nullKeys: "default-leaf" },
+  },
+  {
+    name: "a number in whose leaf the type ends, for which there is a DEFAULT leaf",
+    setup: [
+      T,
+      "INSERT INTO public.t (at, n) VALUES (now(), 2147480001), (now(), 2147483647)",
+      "ALTER TABLE public.t ALTER n SET NOT NULL",
+    ],
+    options: { by: "n", step: "1000" },
+    code: "leaf-beyond-type",
+    names: /2147483647/,
+    instead: [],
+    after: { by: "n", step: "1000", nullKeys: "default-leaf" },
+  },
+  {
+    name: "a value that is not in the list, for which there is a DEFAULT leaf",
+    setup: [
+      T,
+      "INSERT INTO public.t (at, n) VALUES (now(), 1), (now(), 3)",
+      "ALTER TABLE public.t ALTER n SET NOT NULL",
+    ],
+    options: { by: "n", list: "1" },
+    code: "values-outside-list",
+    names: /3/,
+    instead: [],
+    after: { by: "n", list: "1", nullKeys: "default-leaf" },
+  },
+  {
     name: "a value that is not in the list",
     setup: [
       T,

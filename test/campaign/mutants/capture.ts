@@ -6,12 +6,14 @@ const COPY_TS = "src/phases/copy.ts";
 const INDEX_TS = "src/phases/index-build.ts";
 const OUTSIDE_TS = "src/sync/outside.ts";
 const RETAIN_TS = "src/phases/retain.ts";
+const FALLBACK_TS = "src/plan/fallback.ts";
 const PAIRS_TS = "src/sync/pairs.ts";
 
 const CAPTURE_TEST = "test/sync/capture.test.ts";
 const COPY_TEST = "test/phases/copy.test.ts";
 const INDEX_TEST = "test/phases/index.test.ts";
 const OUTSIDE_TEST = "test/sync/outside.test.ts";
+const FALLBACK_TEST = "test/migrations/fallback.test.ts";
 const RETAIN_TEST = "test/phases/retain.test.ts";
 const KEYS_TEST = "test/sync/keys.test.ts";
 const GUARDS_TEST = "test/guards/capture.test.ts";
@@ -264,6 +266,24 @@ export const CAPTURE: readonly Mutant[] = [
     rule: "3.4",
     edits: [[OUTSIDE_TS, "(await createMissingLeaves(session, context, rows)) > 0", "false"]],
     red: [[OUTSIDE_TEST, "a row beyond the last leaf would stop the copy"]],
+  },
+  {
+    guard: "until cutover DEFAULT refuses what a leaf could hold",
+    rule: "3.4",
+    edits: [[FALLBACK_TS, "if (taken === null) return [];", `if (taken !== "") return [];`]],
+    red: [[FALLBACK_TEST, "a late row whose leaf can be made would be hidden in DEFAULT"]],
+  },
+  {
+    guard: "the cutover opens DEFAULT",
+    rule: "3.6",
+    edits: [[FALLBACK_TS, "leaf === null || takenSql(plan) === null", "leaf !== undefined"]],
+    red: [[FALLBACK_TEST, "by time: rows at infinity, rows that go there and come from there"]],
+  },
+  {
+    guard: "beside DEFAULT a late NULL is a row that no leaf holds",
+    rule: "3.4",
+    edits: [[OUTSIDE_TS, "s.partway_value IS NULL OR ", ""]],
+    red: [[FALLBACK_TEST, "a NULL that arrives late would be taken for a row that DEFAULT holds"]],
   },
   {
     guard: "two workers that make a leaf do it one after the other",
