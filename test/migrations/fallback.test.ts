@@ -9,7 +9,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { plan as makePlan, proceed, run } from "../../src/api.js";
 import { adopt, health, maintain } from "../../src/care.js";
 import type { RawOptions } from "../../src/config/request.js";
+import { literal } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
+import { instantText, startOf } from "../../src/plan/calendar.js";
+import { beyondSql, intervalsOf, timeReach, withinSql } from "../../src/plan/reach.js";
 import { verdict } from "../../src/sync/verdict.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { createOrders, SAME, startMigration, type TestMigration, value } from "../support/migration.js";
@@ -221,6 +224,34 @@ describe("step by step", () => {
         "SELECT id::text AS line FROM public.orders WHERE created_at > '2031-01-01' AND isfinite(created_at) ORDER BY id",
       ),
     ).toEqual(["10", "9001"]);
+  });
+
+  test("a leaf, or the CHECK, would have a bound that the type cannot hold", async () => {
+    for (const type of ["date", "timestamp", "timestamptz"] as const)
+      for (const every of ["hour", "day", "week", "month", "quarter", "year"] as const) {
+        if (type === "date" && every === "hour") continue;
+        const { first, end } = intervalsOf(every, type);
+        const at = (index: number) => literal(instantText(startOf(index, every), type));
+        const leaf = (index: number) => `FOR VALUES FROM (${at(index)}) TO (${at(index + 1)})`;
+        const reach = timeReach(every, type);
+        await app.query("DROP TABLE IF EXISTS public.t");
+        await app.query(`CREATE TABLE public.t (at ${type} NOT NULL) PARTITION BY RANGE (at)`);
+        await app.query("CREATE TABLE public.t_rest PARTITION OF public.t DEFAULT");
+        await app.query(`ALTER TABLE public.t_rest ADD CHECK (${beyondSql("at", reach)})`);
+        await app.query(`CREATE TABLE public.t_first PARTITION OF public.t ${leaf(first)}`);
+        await app.query(`CREATE TABLE public.t_last PARTITION OF public.t ${leaf(end - 1)}`);
+        await expect(
+          app.query(`CREATE TABLE public.t_beyond PARTITION OF public.t ${leaf(end)}`),
+        ).rejects.toMatchObject({
+          code: expect.stringMatching(/^(22008|22007)$/),
+        });
+        await app.query(
+          `INSERT INTO public.t VALUES ('infinity'), ('-infinity'), (${at(first)}), (${at(end)})`,
+        );
+        expect(await value(app, "SELECT count(*) FROM public.t_rest")).toBe("3");
+        const within = `SELECT count(*) FROM public.t WHERE ${withinSql("at", reach)}`;
+        expect(await value(app, within)).toBe("1");
+      }
   });
 
   test("a table at infinity alone, and an abort that leaves DEFAULT behind", async () => {
