@@ -77,6 +77,7 @@ export async function swapWithinBounds(context: SwapContext, session: Session, s
       return;
     } catch (error) {
       if (drainMends(error) && attempt < HOLD_TRIES) continue;
+      if (drainMends(error)) throw keepsComing(plan.id, error);
       if (!(error instanceof RolledBack)) throw error;
       context.emit({ event: "log", level: "warn", message: error.message });
       if (attempt >= HOLD_TRIES) {
@@ -93,6 +94,20 @@ export async function swapWithinBounds(context: SwapContext, session: Session, s
       await observer.end();
     }
   }
+}
+
+/** The drain before each try mended it, and before the lock was had the next one came. */
+function keepsComing(id: string, error: unknown): PartwayError {
+  return new PartwayError(
+    "lock-busy",
+    {
+      what: `rows that the other table has no place for yet, or a TRUNCATE, came between the last drain and the lock, ${HOLD_TRIES} times one after the other (${messageOf(error)})`,
+      state:
+        "Every try was rolled back: nothing was switched, nothing is lost. The run waits and can be resumed.",
+      next: `partway resume ${id}, at a moment when the application begins no new interval and truncates nothing`,
+    },
+    { cause: error },
+  );
 }
 
 async function swapOnce(
