@@ -10,7 +10,6 @@ import type { Plan } from "./plan/types.js";
 import { documentOf } from "./report/document.js";
 import { type History, readHistory } from "./report/history.js";
 import { renderMarkdown } from "./report/markdown.js";
-import { renderHtml } from "./report/page.js";
 import { version } from "./version.js";
 
 export type ReportFormat = "html" | "md";
@@ -24,8 +23,9 @@ export interface ReportOptions extends ConnectOptions, StateOptions {
 /** The report's text. Reads only; a server that cannot be reached is said in it. Errors: bad-input for the id. */
 export async function report(options: ReportOptions): Promise<string> {
   const doc = documentOf(await historyOf(options));
+  const page = async (): Promise<string> => (await import("./report/page.js")).renderHtml(doc);
   // A password that somebody wrote into a query or a comment of the table is nobody's business either.
-  return redact(options.format === "html" ? renderHtml(doc) : renderMarkdown(doc));
+  return redact(options.format === "html" ? await page() : renderMarkdown(doc));
 }
 
 async function historyOf(options: ReportOptions): Promise<History> {

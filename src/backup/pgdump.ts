@@ -1,5 +1,4 @@
 /** Backup by pg_dump: one table, custom format, inside Partway's own snapshot. */
-import { execa } from "execa";
 import { badInput, PartwayError } from "../errors.js";
 import { ident } from "../pg/quote.js";
 import { ConnectionLost } from "../pg/session.js";
@@ -34,6 +33,7 @@ export async function dumpTable(options: {
   signal: AbortSignal;
 }): Promise<void> {
   const { tools, target, table, path } = options;
+  const { execa } = await import("execa");
   const result = await execa(
     tools.dump,
     [
@@ -76,6 +76,7 @@ function dumpFault(said: string, path: string): Error {
 /** What `pg_restore -l` says must include the table and its data. Errors: bad-input when it does not. */
 export async function assertListed(options: { tools: Tools; table: TableName; path: string }): Promise<void> {
   const { tools, table, path } = options;
+  const { execa } = await import("execa");
   const listing = await execa(tools.restore, ["--list", path], {
     env: toolEnv(null),
     extendEnv: false,
@@ -103,6 +104,7 @@ export async function readDump(options: {
   sink: (rows: AsyncIterable<Buffer>) => Promise<void>;
 }): Promise<void> {
   const { tools, table, columns, path, signal } = options;
+  const { execa } = await import("execa");
   const child = execa(
     tools.restore,
     ["--data-only", `--schema=${table.schema}`, `--table=${table.name}`, "--file=-", path],

@@ -1,7 +1,6 @@
 /** Where pg_dump and pg_restore are, and how they are called: nothing secret in argv, nothing inherited by accident. */
 import { readdir, realpath } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { execa } from "execa";
 import { messageOf } from "../errors.js";
 import type { Target } from "../pg/target.js";
 import { errnoOf } from "./files.js";
@@ -42,6 +41,7 @@ async function toolsIn(dir: string): Promise<Tools | null> {
   const dump = await realFile(join(dir, "pg_dump"));
   const restore = await realFile(join(dir, "pg_restore"));
   if (dump === null || restore === null) return null;
+  const { execa } = await import("execa");
   const { stdout, failed } = await execa(dump, ["--version"], {
     reject: false,
     stdin: "ignore",

@@ -1,6 +1,6 @@
 /** Finds and reads `partway.config.*` (js, ts, mjs, json, jsonc, json5, yaml, toml) with c12. */
-import { isAbsolute, resolve } from "node:path";
-import { loadConfig as loadWithC12 } from "c12";
+import { readdir } from "node:fs/promises";
+import { isAbsolute, join, resolve } from "node:path";
 import type { z } from "zod";
 import { badInput, messageOf } from "../errors.js";
 import { mergeOn } from "../hooks/names.js";
@@ -20,7 +20,10 @@ export interface LoadedConfig {
  */
 export async function loadConfig(options: { cwd: string; file?: string }): Promise<LoadedConfig> {
   const named = options.file === undefined ? undefined : absolute(options.cwd, options.file);
-  const loaded = await read(options.cwd, named);
+  const loaded =
+    named === undefined && !(await mayHaveOne(options.cwd))
+      ? { content: null, file: null }
+      : await read(options.cwd, named);
   if (loaded.file === null) {
     if (named === undefined) return { config: configSchema.parse({}), file: null };
     throw badInput(`there is no configuration file ${named}`, "Check --config, or leave it out.");
@@ -42,11 +45,27 @@ export function configFor(config: Config, table: string): TablePolicy {
   return { ...common, ...entry, on: mergeOn(common.on, entry.on), ...(smoke.length === 0 ? {} : { smoke }) };
 }
 
+/**
+ * Whether c12 could find one: it looks for partway.config.* in the folder, and there in .config also for partway.*.
+ * Most folders have none, and c12 with its TypeScript loader takes a fifth of a command's start.
+ */
+async function mayHaveOne(cwd: string): Promise<boolean> {
+  const has = async (dir: string) =>
+    (await readdir(dir)).some((name) => name.toLowerCase().startsWith("partway"));
+  try {
+    return (await has(cwd)) || (await has(join(cwd, ".config")));
+  } catch (error) {
+    // Where there is no folder there is no file; one that cannot be listed may have one all the same.
+    return !(error instanceof Error && "code" in error && error.code === "ENOENT");
+  }
+}
+
 async function read(
   cwd: string,
   file: string | undefined,
 ): Promise<{ content: unknown; file: string | null }> {
   let found: string | null = null;
+  const { loadConfig: loadWithC12 } = await import("c12");
   try {
     // The object is kept as it was written: c12's default merger would drop null values without a word.
     let content: unknown = null;

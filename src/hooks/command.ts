@@ -1,6 +1,5 @@
 /** Runs one command of a hook: through the shell, in a process group of its own, for a bounded time. */
 import type { Readable } from "node:stream";
-import { execa } from "execa";
 import { messageOf } from "../errors.js";
 
 export interface CommandResult {
@@ -30,6 +29,7 @@ export async function runCommand(
   timeoutMs: number,
   stop?: AbortSignal,
 ): Promise<CommandResult> {
+  const { execa } = await import("execa");
   const started = performance.now();
   // detached: a group of its own, so that Ctrl-C at the terminal is Partway's alone, and all of it can be killed.
   const child = execa(command, {

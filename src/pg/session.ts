@@ -177,9 +177,14 @@ export class Session {
     }
   }
 
-  /** Rows parsed by `schema`. */
-  async rows<T>(schema: z.ZodType<T>, sql: string, params: readonly Param[] = []): Promise<T[]> {
-    const { rows } = await this.query(sql, params);
+  /** Rows parsed by `schema`. `name` as for `query`. */
+  async rows<T>(
+    schema: z.ZodType<T>,
+    sql: string,
+    params: readonly Param[] = [],
+    name?: string,
+  ): Promise<T[]> {
+    const { rows } = await this.query(sql, params, name);
     return rows.map((row) => schema.parse(row));
   }
 

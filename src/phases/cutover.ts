@@ -30,8 +30,14 @@ import { sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { assertSequencesAhead, nameHolder, renameSql, sequenceSql } from "../sync/swap.js";
-import { swapWithinBounds } from "../sync/swap-locked.js";
-import { byName, sketch, validatedDefinition, windowFingerprints, writtenByName } from "../sync/verdict.js";
+import { GENERIC_PLANS, swapWithinBounds } from "../sync/swap-locked.js";
+import {
+  byName,
+  sketch,
+  validatedDefinition,
+  validatedFingerprints,
+  writtenByName,
+} from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
 const SQL = {
@@ -102,6 +108,7 @@ async function run(context: PhaseContext): Promise<void> {
       });
     }
     const sides = sidesOf(plan, "forward");
+    await session.query(GENERIC_PLANS);
     await assertSameTable(plan, await oidOf(session, sides.live));
     const validated = validatedDefinition(stored);
     let outline: Fingerprint | null = null;
@@ -127,7 +134,7 @@ async function run(context: PhaseContext): Promise<void> {
           await catchUp(session, context);
           // The window is judged by the definitions of this moment: read later they could hold a change made since.
           outline = await sketch(session, shadowOid);
-          const now = await windowFingerprints(session, plan, shadowOid);
+          const now = await validatedFingerprints(session, plan, shadowOid);
           const whole = told(context);
           await whole(CONDITIONS.whole, () => {
             if (validated !== null) assertShadowWhole(validated, now.live);

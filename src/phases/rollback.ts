@@ -14,7 +14,7 @@ import { removeForwardCapture, removeReverseCapture, removeStore } from "../sync
 import { catchUpReverse, followAgain, refusedByRetired } from "../sync/reverse.js";
 import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
 import { assertSequencesAhead, goneIndexes, nameHolder, renameSql, sequenceSql } from "../sync/swap.js";
-import { swapWithinBounds } from "../sync/swap-locked.js";
+import { GENERIC_PLANS, swapWithinBounds } from "../sync/swap-locked.js";
 import { definitionReasons, verdict } from "../sync/verdict.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
@@ -60,6 +60,7 @@ async function swapBack(
   shadowOid: string,
 ): Promise<void> {
   const { plan } = context;
+  await session.query(GENERIC_PLANS);
   if (context.settings.repair) await followAgain(session, context);
   await assertSafe(session, plan, stored);
   try {

@@ -12,7 +12,7 @@ import { type Difference, locate, markDirty } from "../sync/locate.js";
 import { type Direction, sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
-import { windowFingerprints } from "../sync/verdict.js";
+import { validatedFingerprints } from "../sync/verdict.js";
 import { CompareProgress } from "./compare-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
@@ -158,7 +158,7 @@ async function run(context: PhaseContext): Promise<void> {
     await session.query(`DELETE FROM ${sidesOf(plan, "reverse").log}`);
   });
   await assertAlike(context, session, shadowOid);
-  const definitions = JSON.stringify(await windowFingerprints(session, plan, shadowOid));
+  const definitions = JSON.stringify(await validatedFingerprints(session, plan, shadowOid));
   await validateDirection(context, "forward", shadowOid, () => catchUp(session, context)).catch(
     async (error: unknown) => {
       const found = error instanceof PartwayError && error.kind === "difference";

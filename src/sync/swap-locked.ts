@@ -40,6 +40,9 @@ export interface Swap {
   commit: { sql: string; params: Param[] };
 }
 
+/** Made by the looks and the drain before the locks: the big ones are not planned while everybody waits. */
+export const GENERIC_PLANS = "SET plan_cache_mode = force_generic_plan";
+
 /** Log rows applied inside the lock, at most: a quarter of a second's (DESIGN 8). */
 const LOCKED_LOG = 5000;
 
@@ -61,8 +64,7 @@ function drainMends(error: unknown): boolean {
 export async function swapWithinBounds(context: SwapContext, session: Session, swap: Swap): Promise<void> {
   const { plan, settings } = context;
   const deadlockMs = await deadlockTimeoutMs(session);
-  // Generic plans, made by the drain before the locks: nothing is planned while everybody waits.
-  await session.query("SET plan_cache_mode = force_generic_plan");
+  await session.query(GENERIC_PLANS);
   for (let attempt = 1; ; attempt++) {
     await swap.drain();
     const observer = await context.open();

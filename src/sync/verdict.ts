@@ -112,7 +112,19 @@ interface Window {
   retired: Fingerprint;
 }
 
-/** Both tables' definitions right after cutover, to be stored with the migration. */
+/**
+ * Both tables' definitions before the swap, to be stored with the migration. The source is as it was planned, or the
+ * drift check (before validation, inside the cutover's lock) ends the run: it need not be read once more.
+ */
+export async function validatedFingerprints(
+  session: Session,
+  plan: Plan,
+  shadowOid: string,
+): Promise<Window> {
+  return { live: await liveDefinition(session, plan, shadowOid), retired: plan.fingerprint };
+}
+
+/** Both tables' definitions after cutover. */
 export async function windowFingerprints(session: Session, plan: Plan, shadowOid: string): Promise<Window> {
   return {
     live: await liveDefinition(session, plan, shadowOid),

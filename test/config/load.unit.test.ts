@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -21,6 +21,16 @@ function write(name: string, content: string): string {
 describe("the configuration file", () => {
   test("is not needed", async () => {
     expect(await loadConfig({ cwd })).toEqual({ config: { tables: {}, partitions: {} }, file: null });
+  });
+
+  test("in .config is read, under either name", async () => {
+    mkdirSync(join(cwd, ".config"));
+    for (const name of ["partway.yaml", "partway.config.json"]) {
+      const path = write(join(".config", name), '{"workers": 3}');
+      expect(await loadConfig({ cwd })).toMatchObject({ config: { workers: "3" }, file: path });
+      rmSync(path);
+    }
+    expect((await loadConfig({ cwd })).file).toBeNull();
   });
 
   test("in TypeScript, YAML or JSON says the same", async () => {

@@ -8,15 +8,21 @@ import { verdict } from "../../src/sync/verdict.js";
 import { asAdmin } from "../support/database.js";
 import type { TestMigration } from "../support/migration.js";
 import { value } from "../support/migration.js";
-import { type Hostile, openHostile } from "./scene.js";
+import { stages } from "../support/stages.js";
+import { type Hostile, openHostile, sceneOf } from "./scene.js";
 
 let scene: Hostile;
 let migration: TestMigration;
 
+const stage = stages(async (last: "cutover") => {
+  const original = await openHostile();
+  const made = await original.start();
+  await made.through(last);
+  return made;
+});
 beforeEach(async () => {
-  scene = await openHostile();
-  migration = await scene.start();
-  await migration.through("cutover");
+  migration = await stage("cutover");
+  scene = await sceneOf(migration.db);
 });
 afterEach(() => scene.db.drop());
 

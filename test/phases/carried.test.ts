@@ -5,21 +5,28 @@ import { sqlState } from "../../src/pg/sqlstate.js";
 import { lines, makeItems, startItems } from "../engine/items.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import type { TestMigration } from "../support/migration.js";
+import { stages } from "../support/stages.js";
 
 let db: TestDatabase;
 let session: Session;
 let migration: TestMigration;
 
-beforeEach(async () => {
-  db = await freshDatabase();
-  session = await db.session();
+const stage = stages(async (last: "validate") => {
+  const original = await freshDatabase();
+  session = await original.session();
   await makeItems(session);
   await session.query("CREATE TABLE public.org (id int PRIMARY KEY)");
   await session.query("INSERT INTO public.org SELECT generate_series(1, 9)");
   await session.query("ALTER TABLE public.items ADD COLUMN org int CONSTRAINT to_org REFERENCES public.org");
   await session.query("UPDATE public.items SET org = 1 + id % 9");
-  migration = await startItems(db);
-  await migration.through("validate");
+  const made = await startItems(original);
+  await made.through(last);
+  return made;
+});
+beforeEach(async () => {
+  migration = await stage("validate");
+  ({ db } = migration);
+  session = await db.session();
 });
 afterEach(() => db.drop());
 

@@ -1,24 +1,33 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { EXIT } from "../../src/errors.js";
 import type { Session } from "../../src/pg/session.js";
 import { STORE_SQL } from "../../src/sync/store.js";
 import { lines, makeItems, startItems, tables } from "../engine/items.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { type TestMigration, value } from "../support/migration.js";
+import { stages } from "../support/stages.js";
 
 let db: TestDatabase;
 let session: Session;
 
-beforeEach(async () => {
+async function empty(): Promise<void> {
   db = await freshDatabase();
   session = await db.session();
-});
+}
 afterEach(() => db.drop());
 
-async function cutOver(): Promise<TestMigration> {
+const stage = stages(async (last: "cutover") => {
+  await empty();
   await makeItems(session);
   const migration = await startItems(db);
-  await migration.through("cutover");
+  await migration.through(last);
+  return migration;
+});
+
+async function cutOver(): Promise<TestMigration> {
+  const migration = await stage("cutover");
+  ({ db } = migration);
+  session = await db.session();
   return migration;
 }
 
@@ -71,6 +80,7 @@ test("something of Partway would be left behind when all is done", async () => {
 });
 
 test("a serial column would lose its sequence with the retired table", async () => {
+  await empty();
   await session.query("CREATE TABLE public.items (id serial PRIMARY KEY, bucket int NOT NULL, note text)");
   await session.query("INSERT INTO public.items (bucket) SELECT n FROM generate_series(1, 300) AS n");
   const migration = await startItems(db);
@@ -104,6 +114,7 @@ test("a view on the retired table would be dropped with it, unasked", async () =
 });
 
 test("finalize would drop the only table when there was no cutover", async () => {
+  await empty();
   await makeItems(session);
   const migration = await startItems(db);
   await migration.through("validate");

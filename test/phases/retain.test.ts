@@ -6,18 +6,24 @@ import { verdict } from "../../src/sync/verdict.js";
 import { lines, makeItems, startItems, tables } from "../engine/items.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { SAME, type TestMigration, value } from "../support/migration.js";
+import { stages } from "../support/stages.js";
 
 const POLL = { timeout: 60_000, interval: 10 };
 let db: TestDatabase;
 let session: Session;
 let migration: TestMigration;
 
+const stage = stages(async (last: "cutover") => {
+  const original = await freshDatabase();
+  await makeItems(await original.session());
+  const made = await startItems(original);
+  await made.through(last);
+  return made;
+});
 beforeEach(async () => {
-  db = await freshDatabase();
+  migration = await stage("cutover");
+  ({ db } = migration);
   session = await db.session();
-  await makeItems(session);
-  migration = await startItems(db);
-  await migration.through("cutover");
 });
 afterEach(() => db.drop());
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { EXIT } from "../../src/errors.js";
 import type { Session } from "../../src/pg/session.js";
 import { validate } from "../../src/phases/validate.js";
@@ -7,20 +7,29 @@ import { leavesOf, oidOf } from "../../src/sync/leaves.js";
 import { lines, makeItems, plant, startItems, tables } from "../engine/items.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { type TestMigration, untilBlocked, value } from "../support/migration.js";
+import { stages } from "../support/stages.js";
 
 let db: TestDatabase;
 let session: Session;
 
-beforeEach(async () => {
+async function empty(): Promise<void> {
   db = await freshDatabase();
   session = await db.session();
-});
+}
 afterEach(() => db.drop());
 
-async function indexed(): Promise<TestMigration> {
+const stage = stages(async (last: "index") => {
+  await empty();
   await makeItems(session);
   const migration = await startItems(db);
-  await migration.through("index");
+  await migration.through(last);
+  return migration;
+});
+
+async function indexed(): Promise<TestMigration> {
+  const migration = await stage("index");
+  ({ db } = migration);
+  session = await db.session();
   return migration;
 }
 
@@ -137,6 +146,7 @@ const EQUAL_NOT_IDENTICAL = [
 test.each(EQUAL_NOT_IDENTICAL)(
   "a %s of %s would go live as %s, because the two are equal",
   async (type, live, lagging) => {
+    await empty();
     await session.query(
       "CREATE COLLATION public.nobody_minds (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
     );
@@ -162,6 +172,7 @@ test.each(EQUAL_NOT_IDENTICAL)(
 test.each(["json", "xml", "path", "tsvector", "int4range", "bytea", "uuid", "inet", "bit(3)"])(
   "a table with a column of type %s could not be validated",
   async (type) => {
+    await empty();
     const value: Record<string, string> = {
       json: '{"b":1, "a":1}',
       xml: "<a/>",

@@ -5,17 +5,23 @@ import { catchUpReverse } from "../../src/sync/reverse.js";
 import { verdict } from "../../src/sync/verdict.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { createOrders, startMigration, type TestMigration, value } from "../support/migration.js";
+import { stages } from "../support/stages.js";
 
 let db: TestDatabase;
 let session: Session;
 let migration: TestMigration;
 
+const stage = stages(async (last: "cutover") => {
+  const original = await freshDatabase();
+  await createOrders(await original.session(), 300);
+  const made = await startMigration(original, { by: "created_at", every: "month", keep: "1h" });
+  await made.through(last);
+  return made;
+});
 beforeEach(async () => {
-  db = await freshDatabase();
+  migration = await stage("cutover");
+  ({ db } = migration);
   session = await db.session();
-  await createOrders(session, 300);
-  migration = await startMigration(db, { by: "created_at", every: "month", keep: "1h" });
-  await migration.through("cutover");
 });
 afterEach(() => db.drop());
 

@@ -19,28 +19,50 @@ export interface TestDatabase {
   /** A session that drop() closes; by default as the owner. */
   session(url?: string): Promise<Session>;
   /**
+   * A copy of it as it stands: same OIDs, same rows, same owner. Closes the helper's own sessions on it for good; it
+   * is only there to be copied from then on. To be dropped before it.
+   */
+  copy(): Promise<TestDatabase>;
+  /**
    * Closes the helper's own sessions, then drops database and role. Throws, after dropping, when some other client
    * was still connected: a connection the code under test did not give back.
    */
   drop(): Promise<void>;
 }
 
+type Server = Pick<RunningServer, "superuserUrl" | "version">;
+
 /** The server of this project (pg15 or pg18), or the one given. */
-export async function freshDatabase(
-  server: Pick<RunningServer, "superuserUrl" | "version"> = inject("server"),
-): Promise<TestDatabase> {
+export async function freshDatabase(server: Server = inject("server")): Promise<TestDatabase> {
   const id = randomBytes(5).toString("hex");
   const name = `t_${id}`;
-  const role = `owner_${id}`;
-  const password = randomBytes(9).toString("hex");
+  const owner = { role: `owner_${id}`, password: randomBytes(9).toString("hex"), isDropped: true };
   await asAdmin(server.superuserUrl, async (admin) => {
-    await admin.query(`CREATE ROLE ${ident(role)} LOGIN NOSUPERUSER PASSWORD ${literal(password)}`);
-    // Copied as files: in memory half the processor time of a copy through the WAL, the default since 15.
-    await admin.query(`CREATE DATABASE ${ident(name)} OWNER ${ident(role)} STRATEGY file_copy`);
+    const password = literal(owner.password);
+    await admin.query(`CREATE ROLE ${ident(owner.role)} LOGIN NOSUPERUSER PASSWORD ${password}`);
+    await admin.query(createSql(name, owner.role, "template1"));
   });
+  const db = databaseOf(server, name, owner);
+  await asAdmin(db.superuserUrl, (admin) => admin.query(`ALTER SCHEMA public OWNER TO ${ident(owner.role)}`));
+  return db;
+}
+
+/** Copied as files: in memory half the processor time of a copy through the WAL, the default since 15. */
+function createSql(name: string, role: string, template: string): string {
+  return `CREATE DATABASE ${ident(name)} OWNER ${ident(role)} TEMPLATE ${ident(template)} STRATEGY file_copy`;
+}
+
+interface Owner {
+  role: string;
+  password: string;
+  /** With this database, or another one has it still. */
+  isDropped: boolean;
+}
+
+function databaseOf(server: Server, name: string, owner: Owner): TestDatabase {
+  const { role, password } = owner;
   const superuserUrl = withParts(server.superuserUrl, { database: name });
   const ownerUrl = withParts(server.superuserUrl, { database: name, user: role, password });
-  await asAdmin(superuserUrl, (admin) => admin.query(`ALTER SCHEMA public OWNER TO ${ident(role)}`));
   const open: Session[] = [];
   return {
     name,
@@ -53,6 +75,12 @@ export async function freshDatabase(
       open.push(session);
       return session;
     },
+    copy: async () => {
+      await Promise.all(open.map((session) => session.end()));
+      const copied = `t_${randomBytes(5).toString("hex")}`;
+      await asAdmin(server.superuserUrl, (admin) => admin.query(createSql(copied, role, name)));
+      return databaseOf(server, copied, { ...owner, isDropped: false });
+    },
     drop: async () => {
       await Promise.all(open.map((session) => session.end()));
       const left = await asAdmin(server.superuserUrl, async (admin) => {
@@ -62,7 +90,7 @@ export async function freshDatabase(
           open.map((session) => session.pid),
         );
         await admin.query(`DROP DATABASE ${ident(name)} WITH (FORCE)`);
-        await admin.query(`DROP ROLE ${ident(role)}`);
+        if (owner.isDropped) await admin.query(`DROP ROLE ${ident(role)}`);
         return clients;
       });
       if (left.length > 0) throw new Error(`connections were not given back:\n${left.join("\n")}`);

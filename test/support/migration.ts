@@ -63,6 +63,8 @@ export interface Records {
   measurements: Recorded<"measurement">[];
 }
 
+const KINDS = ["batches", "indexes", "validations", "cutovers", "measurements"] as const;
+
 interface Hook {
   matches: RegExp;
   left: number;
@@ -143,6 +145,17 @@ export class TestMigration {
    */
   before(matches: RegExp, work: Hook["work"], times = 1): void {
     this.#hooks.push({ matches, work, left: times });
+  }
+
+  /** The same migration where it stands, in a copy of the database; this one is only there to be copied from then on. */
+  async copy(): Promise<TestMigration> {
+    const db = await this.db.copy();
+    const session = await db.session();
+    const lease = await leaseFor(db, this.plan.id);
+    const copied = new TestMigration(db, session, this.plan, lease, this.settings);
+    copied.events.push(...this.events);
+    for (const kind of KINDS) Object.assign(copied.records, { [kind]: [...this.records[kind]] });
+    return copied;
   }
 
   /** Another orchestrator: takes the lease (bumps the epoch) as a resume does. */

@@ -8,6 +8,7 @@ import { catchUp } from "../../src/sync/catchup.js";
 import { drain } from "../../src/sync/drain.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { createOrders, SAME, startMigration, type TestMigration, value } from "../support/migration.js";
+import { stages } from "../support/stages.js";
 
 let db: TestDatabase;
 let app: Session;
@@ -16,13 +17,19 @@ let context: PhaseContext & { close(): Promise<void> };
 /** The applier's session; `before` hooks see its statements. */
 let applier: Session;
 
+const stage = stages(async (last: "index") => {
+  const original = await freshDatabase();
+  const owner = await original.session();
+  await createOrders(owner, 200);
+  await owner.query("CREATE UNIQUE INDEX code ON public.orders (amount, created_at)");
+  const made = await startMigration(original, { by: "created_at", every: "quarter", ahead: "0" });
+  await made.through(last);
+  return made;
+});
 beforeEach(async () => {
-  db = await freshDatabase();
+  m = await stage("index");
+  ({ db } = m);
   app = await db.session();
-  await createOrders(app, 200);
-  await app.query("CREATE UNIQUE INDEX code ON public.orders (amount, created_at)");
-  m = await startMigration(db, { by: "created_at", every: "quarter", ahead: "0" });
-  await m.through("index");
   context = m.context();
   applier = await context.open();
 });

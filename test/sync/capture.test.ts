@@ -6,18 +6,25 @@ import type { Session } from "../../src/pg/session.js";
 import { catchUpReverse } from "../../src/sync/reverse.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import { createOrders, startMigration, type TestMigration, value } from "../support/migration.js";
+import { stages } from "../support/stages.js";
 
 let db: TestDatabase;
 let app: Session;
 let m: TestMigration;
 
-beforeEach(async () => {
-  db = await freshDatabase();
-  app = await db.session();
-  await createOrders(app, 100);
-  m = await startMigration(db, { by: "created_at", every: "quarter", ahead: "0" });
-  await m.through("copy");
+const stage = stages(async (last: "copy" | "cutover") => {
+  const original = await freshDatabase();
+  await createOrders(await original.session(), 100);
+  const made = await startMigration(original, { by: "created_at", every: "quarter", ahead: "0" });
+  await made.through(last);
+  return made;
 });
+const behind = async (last: "copy" | "cutover") => {
+  m = await stage(last);
+  ({ db } = m);
+  app = await db.session();
+};
+beforeEach(() => behind("copy"));
 afterEach(() => db.drop());
 
 /** The pair of row `id` as the log would show it. */
