@@ -1,5 +1,6 @@
 import { readFileSync, statfsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/support/sequence.js";
 
 /** PARTWAY_TEST_FULL=1: everything on every version, however long it takes. */
 const FULL = process.env["PARTWAY_TEST_FULL"] === "1";
@@ -63,6 +64,7 @@ export default defineConfig({
   test: {
     pool: "forks",
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
