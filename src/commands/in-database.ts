@@ -42,8 +42,8 @@ function installCommand(program: Command, act: Act): void {
   command.action((options: InstallSqlOptions & Json & { print?: boolean }) =>
     act(options, async () => {
       if (options.print === true) {
-        if (options.cron === true || options.json === true)
-          throw badInput("--print prints the script alone", "Give it without --cron and --json.");
+        if ([options.cron, options.json, options.apply].includes(true))
+          throw badInput("--print prints the script alone", "Give it without --cron, --apply and --json.");
         process.stdout.write(sqlScript());
         return EXIT.done;
       }

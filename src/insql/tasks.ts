@@ -57,7 +57,11 @@ BEGIN
     RETURN;
   END IF;
   IF NOT dry_run AND named IS NULL AND 'metadata' = ANY (phases) THEN
-    ${CARE_SQL.forget.trim()};
+    BEGIN
+      ${CARE_SQL.forget.trim()};
+    EXCEPTION WHEN insufficient_privilege THEN
+      RAISE WARNING 'partway: the policies of tables that are gone were not removed: %', SQLERRM;
+    END;
   END IF;
   FOREACH one IN ARRAY tables LOOP
     SELECT p.shown, p.is_enabled INTO row_of FROM partway._policy(one) AS p;
