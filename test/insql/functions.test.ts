@@ -48,6 +48,17 @@ describe("a table whose leaves are to be made", () => {
     ]);
   });
 
+  test("would be locked until the caller commits", async () => {
+    const application = await scene.db.session();
+    await application.query("SET lock_timeout = '5s'");
+    await session.begin();
+    expect(await run("create_future_partitions()")).toHaveLength(2);
+    await application.query("INSERT INTO public.orders (at, note) VALUES ('2026-01-11', 'meanwhile')");
+    await application.query("SELECT count(*) FROM public.orders");
+    await session.commit();
+    expect(await scene.leaves()).toHaveLength(3);
+  });
+
   test("would get leaves unlike those that maintain makes", async () => {
     await session.query("GRANT SELECT (id), INSERT ON public.orders_2026_01 TO PUBLIC");
     await session.query("ALTER TABLE public.orders_2026_01 ALTER note SET STATISTICS 500");
@@ -169,6 +180,22 @@ describe("a table with leaves that are old", () => {
     );
     expect(await scene.leaves()).toEqual(START.slice(1));
     expect(await texts("SELECT to_regclass('public.orders_2025_11')::text AS text")).toEqual([null]);
+  });
+
+  test("would be kept from the application by one leaf after the other", async () => {
+    await open({ ahead: 1, retention: "1mo", expired: "drop" }, ...LEAVES);
+    await session.begin();
+    await session.query(
+      "SELECT set_config('partway.held_since', (clock_timestamp() - interval '2 seconds')::text, true)",
+    );
+    expect(await run("drop_old_partitions('orders', NULL, false)")).toMatchObject([
+      { ok: "f", result: expect.stringMatching(/Left partition: orders_2025_11: .*held for a second/) },
+    ]);
+    await session.commit();
+    // The mark goes with the transaction.
+    expect(await results("drop_old_partitions('orders', NULL, false)")).toEqual([
+      "Dropped partition: orders_2025_11",
+    ]);
   });
 
   test("would lose the rows that the policy only detaches", async () => {
