@@ -198,7 +198,7 @@ const GRANT =
   "GRANT CREATE ON DATABASE for the first adopt, which makes schema partway; afterwards what is in it must be granted: README, Rights.";
 
 /** A right that is missing, with whom to ask for it. */
-function lacking(error: unknown, next: string): unknown {
+export function lacking(error: unknown, next: string): unknown {
   if (sqlState(error) !== SQLSTATE.insufficientPrivilege) return error;
   const state = "Nothing was changed by the step that failed.";
   return new PartwayError("refused", { what: messageOf(error), state, next }, { cause: error });

@@ -37,6 +37,16 @@ export { EXIT, type FaultKind, PartwayError } from "./errors.js";
 export { type ExtendedWindow, extend } from "./extend.js";
 export { type GrantsOptions, grants, type RoleScript } from "./grants.js";
 export {
+  type HandoverOptions,
+  handover,
+  type InstalledSql,
+  type InstallSqlOptions,
+  installSql,
+  type RemovedSql,
+  sqlScript,
+  uninstallSql,
+} from "./in-database.js";
+export {
   type CatalogDiff,
   diff,
   type ListedMigration,
@@ -45,6 +55,7 @@ export {
   status,
   verify,
 } from "./inspect.js";
+export type { HandoverReport } from "./insql/partman.js";
 export { type PlannedAll, type PlannedTable, planAll } from "./many/plan.js";
 export {
   type AllResult,

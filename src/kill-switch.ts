@@ -69,7 +69,7 @@ const READS = /^(SELECT|WITH|TABLE|VALUES)\b/i;
 const WRITES_IN_QUERY = /\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+[^\s]+(\s+AS\s+\S+)?\s+SET)\b/i;
 /** Functions that do something which outlives the query: sequences, advisory locks, other backends. */
 const ACTS =
-  /\b(nextval|setval|pg_(try_)?advisory\w*|pg_terminate_backend|pg_cancel_backend|pg_notify|lo_\w+|dblink\w*)\s*\(/i;
+  /\b(nextval|setval|pg_(try_)?advisory\w*|pg_terminate_backend|pg_cancel_backend|pg_notify|lo_\w+|dblink\w*|(un)?schedule\w*)\s*\(/i;
 
 /** Whether a statement (or several in one string) changes something. What is not known to be harmless does. */
 export function changes(sql: string): boolean {

@@ -13,7 +13,7 @@ import { type Policy, policyOf } from "./policy.js";
 import { readStanding, type StoredPolicy } from "./store.js";
 import { type CareTable, shownName } from "./table.js";
 
-const FACTS_SQL = {
+export const FACTS_SQL = {
   /** A parent has no size of its own (FEATURES N33): leaves below leaves are summed up. */
   bytes: /*sql*/ `
     SELECT i.inhrelid::text AS oid,

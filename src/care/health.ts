@@ -91,7 +91,7 @@ function worst(findings: readonly Finding[]): HealthStatus {
 }
 
 /** Hours before the end of the last leaf at which it is time to act: 7 and 3 days; by the hour and the year otherwise. */
-const NOTICE: Record<Interval, { warning: bigint; critical: bigint }> = {
+export const NOTICE: Record<Interval, { warning: bigint; critical: bigint }> = {
   hour: { warning: 7n, critical: 3n },
   ...{ day: { warning: 168n, critical: 72n }, week: { warning: 168n, critical: 72n } },
   month: { warning: 168n, critical: 72n },

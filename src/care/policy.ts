@@ -30,13 +30,13 @@ export interface Thresholds {
 }
 
 /** FEATURES F1: 3 months, 12 weeks, 90 days; the others about as long. */
-const AHEAD: Record<Interval | "step", number> = {
+export const AHEAD: Record<Interval | "step", number> = {
   ...{ hour: 72, day: 90, week: 12, month: 3, quarter: 2, year: 1 },
   step: 4,
 };
 
 /** 180 daily leaves are half a year (FEATURES N30): what is too many depends on the interval. */
-const MAX_LEAVES: Record<Interval | "step" | "none", number> = {
+export const MAX_LEAVES: Record<Interval | "step" | "none", number> = {
   ...{ hour: 2500, day: 1200, week: 300, month: 150, quarter: 100, year: 60 },
   ...{ step: 1000, none: 1000 },
 };
@@ -113,7 +113,7 @@ function schemeOf(grid: Grid): Scheme {
     : { kind: "range-int", column: "", step: String(grid.step) };
 }
 
-const UNITS: Record<string, { unit: "hours" | "months"; each: bigint }> = {
+export const UNITS: Record<string, { unit: "hours" | "months"; each: bigint }> = {
   ...{ h: { unit: "hours", each: 1n }, hour: { unit: "hours", each: 1n } },
   ...{ d: { unit: "hours", each: 24n }, day: { unit: "hours", each: 24n } },
   ...{ w: { unit: "hours", each: 168n }, week: { unit: "hours", each: 168n } },

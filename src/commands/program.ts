@@ -8,6 +8,7 @@ import { controlCommands } from "./control.js";
 import { demoCommand } from "./demo.js";
 import { extendCommand } from "./extend.js";
 import { grantsCommand } from "./grants.js";
+import { inDatabaseCommands } from "./in-database.js";
 import { inspectCommands } from "./inspect.js";
 import { planCommand } from "./plan.js";
 import { proceedCommands } from "./proceed.js";
@@ -48,6 +49,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   restoreCommand(program, act);
   schemaCommand(program, act);
   careCommands(program, act);
+  inDatabaseCommands(program, act);
   demoCommand(program, act);
   return program;
 }

@@ -28,7 +28,7 @@ const DEFAULTS: Record<Interval, string> = {
 };
 
 /** For each interval, the sets of parts that tell all its leaves apart; the first is what an error proposes. */
-const ENOUGH: Record<Interval, readonly (readonly string[])[]> = {
+export const ENOUGH: Record<Interval, readonly (readonly string[])[]> = {
   hour: [["YYYY", "MM", "DD", "HH"]],
   day: [["YYYY", "MM", "DD"]],
   week: [

@@ -12,6 +12,8 @@ test.each([
   "SELECT pg_advisory_unlock(1)",
   "SELECT pg_terminate_backend (1)",
   "SELECT pg_cancel_backend($1::int)",
+  "SELECT cron.schedule_in_database($1, $2, $3, $4, NULL, $5::boolean)::text AS id",
+  "SELECT cron.unschedule($1::bigint)::text AS done",
   "CREATE INDEX i ON t (a)",
   "VACUUM (FREEZE, ANALYZE) t",
   "ANALYZE t",
