@@ -34,6 +34,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
     "test/care/{killed,years}.test.ts",
     "test/phases/{drop,retain}.test.ts",
     "test/rehearse/gate.test.ts",
+    "test/serve/**",
   ],
   pg18: [
     "test/{backup,cli,clients,demo,faults,guards,review}/**",
