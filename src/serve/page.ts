@@ -116,7 +116,7 @@ function runsOf(runs: readonly JobRun[]): Html {
 <td>${minute(run.scheduledFor)}</td>
 <th scope="row">${run.job}</th>
 <td>${outcomeOf(run)}</td>
-<td>${run.message ?? ""}</td>
+<td class="says">${run.message ?? ""}</td>
 <td class="quiet">${run.runner}${run.attempts > 1 ? `, try ${run.attempts}` : ""}</td>
 </tr>`,
   );
