@@ -379,6 +379,20 @@ test("a request would hold up the end, or be cut in two", async () => {
   expect(own.events.at(-1)).toEqual({ event: "stopped" });
 });
 
+test("a statement that takes for ever would hold up the end", async () => {
+  await session.query("CREATE TABLE public.slowly (on_now boolean)");
+  await session.query(`CREATE FUNCTION public.slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+    $$ BEGIN IF EXISTS (SELECT FROM public.slowly) THEN PERFORM pg_catalog.pg_sleep(1000); END IF; RETURN $1; END $$`);
+  await session.query("CREATE INDEX ON public.events_2024_06 (public.slow(note))");
+  await session.query("INSERT INTO public.slowly VALUES (true)");
+  const own = await started(db.ownerUrl);
+  const working = own.ask(`${BASE}/analyze`, { body: { table: "events" } });
+  const asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+  await expect.poll(async () => (await session.query(asleep)).rows.length, { timeout: 60_000 }).toBe(1);
+  await own.stop();
+  refused(await working, "stopping");
+});
+
 test("a refusal that nobody has seen", () => {
   // too-busy and unexpected: test/serve/limits.unit.test.ts and refusals.unit.test.ts.
   const missing = Object.keys(REFUSALS).filter((code) => !seen.has(code));
