@@ -35,6 +35,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
     "test/insql/{functions,twins}.test.ts",
     "test/phases/{drop,retain}.test.ts",
     "test/rehearse/gate.test.ts",
+    "test/serve/**",
   ],
   pg18: [
     "test/{backup,cli,clients,demo,faults,guards,review}/**",

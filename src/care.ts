@@ -1,12 +1,13 @@
 /** The care of partitioned tables: adopt, maintain, health, partitions. Part of the programmatic interface. */
 
-import { z } from "zod";
+import type { z } from "zod";
 import { type ConnectOptions, targetOf, withSession } from "./api.js";
 import { type AdoptReport, adoptTable } from "./care/adopt.js";
+import { oneAtATime, stoppedMaintenance, withdrawn } from "./care/alone.js";
 import { entryFor } from "./care/entry.js";
 import { readBytes, readHealth } from "./care/facts.js";
 import { type HealthReport, healthOf } from "./care/health.js";
-import { type MaintainReport, type Mode, maintainTable } from "./care/maintain.js";
+import { type MaintainReport, type MaintainStep, type Mode, maintainTable } from "./care/maintain.js";
 import { CARE_SQL, readPolicies, type StoredPolicy } from "./care/store.js";
 import { type CareTable, readCareTable } from "./care/table.js";
 import type { CareWork } from "./care/work.js";
@@ -14,7 +15,15 @@ import { loadConfig } from "./config/load.js";
 import { parseSettings, type RawSettings } from "./config/request.js";
 import { type PartitionPolicy, partitionPolicySchema } from "./config/schema.js";
 import { explainUntouched } from "./engine/faults.js";
-import { asPartwayError, badInput, EXIT, type ExitCode, messageOf, PartwayError } from "./errors.js";
+import {
+  asPartwayError,
+  badInput,
+  EXIT,
+  type ExitCode,
+  messageOf,
+  PartwayError,
+  UnknownTable,
+} from "./errors.js";
 import { deadlockTimeoutMs, type LockTry } from "./pg/locks.js";
 import type { Session } from "./pg/session.js";
 import { SQLSTATE, sqlState } from "./pg/sqlstate.js";
@@ -40,6 +49,12 @@ export interface MaintainOptions
   dryRun?: boolean | undefined;
   /** Detach and drop, too. Without it expired leaves are only named. */
   apply?: boolean | undefined;
+  /** These steps alone; left out: all of them. */
+  steps?: readonly MaintainStep[] | undefined;
+  /** Instead of the policy's `ahead`: leaves until the end of the month that lies so many ahead. */
+  monthsAhead?: number | undefined;
+  /** Instead of the policy's, as it is written there. */
+  retention?: string | undefined;
   signal?: AbortSignal | undefined;
   onTry?: ((attempt: LockTry) => void) | undefined;
   /** After each table. */
@@ -101,10 +116,10 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
     throw badInput("--dry-run and --apply exclude each other", "Give one of them.");
   const mode: Mode = options.dryRun === true ? "dry-run" : options.apply === true ? "apply" : "careful";
   const { signal = new AbortController().signal } = options;
-  return connected(options, async (session, observer) => {
+  const work = async (session: Session, observer: Session): Promise<MaintainResult> => {
     if (mode !== "dry-run") await oneAtATime(observer);
     const deadlockMs = await deadlockTimeoutMs(session);
-    const work: CareWork = {
+    const care: CareWork = {
       deadlockMs,
       session,
       observer,
@@ -119,7 +134,8 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
       shown,
       run: async (onPart: (report: MaintainReport) => void) => {
         if (wrong !== null) throw wrong;
-        return maintainTable(work, { oid, policy, mode, now: options.now, onPart });
+        const { now, steps: only, monthsAhead, retention } = options;
+        return maintainTable(care, { oid, policy, mode, now, only, monthsAhead, retention, onPart });
       },
     }));
     const gone = stored.filter(({ isThere }) => !isThere);
@@ -136,14 +152,19 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
       const onPart = (report: MaintainReport) => {
         done = report;
       };
-      const outcome = await run(onPart).catch((error: unknown) => ({ ...failed(shown, error), done }));
+      const work = signal.aborted ? Promise.reject(signal.reason) : run(onPart);
+      const outcome = await work.catch((error: unknown) => {
+        const why = signal.aborted ? stoppedMaintenance(error) : error;
+        return { ...failed(shown, why), done };
+      });
       result.tables.push(outcome);
       options.onTable?.(outcome);
       if ("error" in outcome && result.exitCode === EXIT.done) result.exitCode = outcome.error.exitCode;
-      if (signal.aborted || session.lost) break;
+      if (("error" in outcome && signal.aborted) || session.lost) break;
     }
     return result;
-  });
+  };
+  return connected(options, work, LOOK_GRANT, signal);
 }
 
 function failed(table: string, error: unknown): { table: string; error: PartwayError } {
@@ -179,14 +200,18 @@ export interface PartitionsReport {
   bytes: ReadonlyMap<string, number>;
 }
 
-async function connected<T>(
+/** `signal`: what the first connection still does a while after it is cancelled. */
+export async function connected<T>(
   options: ConnectOptions,
   work: (session: Session, observer: Session) => Promise<T>,
   rights = LOOK_GRANT,
+  signal: AbortSignal = new AbortController().signal,
 ): Promise<T> {
   const target = await targetOf(options);
   try {
-    return await withSession(target, (session) => withSession(target, (observer) => work(session, observer)));
+    return await withSession(target, (session) =>
+      withSession(target, (observer) => withdrawn(session, observer, signal, () => work(session, observer))),
+    );
   } catch (error) {
     throw explainUntouched(lacking(error, rights));
   }
@@ -209,7 +234,8 @@ async function partitionsOf(file: string | undefined): Promise<Record<string, Pa
   return config.partitions;
 }
 
-async function wanted(
+/** The policies of the tables named, or of all in care. Errors: `UnknownTable`; bad-input where none is in care. */
+export async function wanted(
   session: Session,
   stored: readonly StoredPolicy[],
   names: readonly string[] | undefined,
@@ -224,7 +250,7 @@ async function wanted(
     const { oid } = await readCareTable(session, { typed });
     const row = all.find((one) => one.oid === oid);
     if (row === undefined)
-      throw badInput(
+      throw new UnknownTable(
         `${typed} is not in care: it has no policy`,
         `Take it over first: partway adopt ${typed}`,
       );
@@ -246,16 +272,4 @@ async function tablesOf(
   const tables: CareTable[] = [];
   for (const one of asked) tables.push(await readCareTable(session, one));
   return tables;
-}
-
-/** The lock lives as long as the observer's connection. */
-async function oneAtATime(observer: Session): Promise<void> {
-  const { held } = await observer.one(z.object({ held: z.string() }), CARE_SQL.lock);
-  if (held === "true") return;
-  const holder = await observer.maybe(z.object({ pid: z.string() }), CARE_SQL.holder);
-  throw new PartwayError("refused", {
-    what: `another partway maintain is at work in this database${holder === null ? "" : ` (backend ${holder.pid})`}`,
-    state: "Nothing was touched; the other one goes on.",
-    next: "Wait for it, then the same command again.",
-  });
 }

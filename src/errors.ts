@@ -91,6 +91,14 @@ export function badInput(what: string, next: string, cause?: unknown): PartwayEr
   );
 }
 
+/** Bad input that names a table which is not there, is not partitioned or is not in care. */
+export class UnknownTable extends PartwayError {
+  constructor(what: string, next: string) {
+    super("bad-input", { what, state: "Nothing was touched.", next });
+    this.name = "UnknownTable";
+  }
+}
+
 /** The message of anything thrown, for logs and for `cause` lines. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -73,4 +73,7 @@ export { acceptFindings, type RehearsalReport, type RehearseOptions, rehearse } 
 export { type ReportFormat, type ReportOptions, report } from "./report.js";
 export { publishedSchema, type SchemaName } from "./schema/publish.js";
 export { type ListDocument, listDocument, type StatusDocument, statusDocument } from "./schema/status.js";
+export type { ServeEvent } from "./serve/service.js";
+export { type ServeOptions, type Serving, serve } from "./serve.js";
 export { type SmokeOptions, smoke } from "./smoke.js";
+export { analyze, type UpkeepOptions, type UpkeepOutcome, vacuum } from "./upkeep.js";

@@ -17,7 +17,7 @@ import {
   recogniseTable,
 } from "./decide.js";
 import { textOf } from "./grid.js";
-import { type Policy, policyOf } from "./policy.js";
+import { type Policy, policyOf, withMonths } from "./policy.js";
 import { type Fate, finishLeaving, retireLeaf } from "./retire.js";
 import { CARE_SQL, readStanding } from "./store.js";
 import { type CareTable, readCareTable, shownName } from "./table.js";
@@ -28,6 +28,9 @@ import { attempt, type CareWork } from "./work.js";
  * `dry-run`: nothing is changed. `careful`: everything but what takes leaves away, which is shown. `apply`: everything.
  */
 export type Mode = "dry-run" | "careful" | "apply";
+
+/** The steps that may be asked for alone. */
+export type MaintainStep = "create" | "analyze" | "retire";
 
 export interface RetiredLeaf {
   name: string;
@@ -56,6 +59,10 @@ export interface MaintainTable {
   mode: Mode;
   /** Instead of the database's clock, UTC. */
   now?: string | undefined;
+  /** These steps alone. */
+  only?: readonly MaintainStep[] | undefined;
+  monthsAhead?: number | undefined;
+  retention?: string | undefined;
   /** What was done, before a failure of one of the steps is thrown. */
   onPart?: ((report: MaintainReport) => void) | undefined;
 }
@@ -69,7 +76,11 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   const { oid, mode } = wanted;
   let table = await readCareTable(session, { oid });
   const name = shownName(table);
-  const policy = policyOf(name, wanted.policy, table.axis, recogniseTable(table).grid);
+  const { grid } = recogniseTable(table);
+  const policy = policyOf(name, wanted.policy, table.axis, grid);
+  const { retention, monthsAhead, only = ["create", "analyze", "retire"] } = wanted;
+  const expiring =
+    retention === undefined ? policy : policyOf(name, { ...wanted.policy, retention }, table.axis, grid);
   const report: MaintainReport = {
     ...{ table: name, skipped: null, limits: [], finished: [], created: [], analyzed: [], retired: [] },
   };
@@ -80,9 +91,11 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   const failures: unknown[] = [];
   const now = await positionNow(session, table, policy.grid, wanted.now);
   const beyond = now === null ? null : clockBeyond(table, policy, now);
-  if (now !== null) report.created = await create(work, table, policy, now, mode, failures);
+  const making = withMonths(name, policy, now, monthsAhead);
+  const creates = only.includes("create") && now !== null;
+  if (creates) report.created = await create(work, table, making, now, mode, failures);
   const isUnfinished = leaving.length > 0 || table.leaves.some(({ pending }) => pending);
-  if (mode !== "dry-run" && isUnfinished) {
+  if (mode !== "dry-run" && isUnfinished && only.includes("retire")) {
     const rule = {
       apply: mode === "apply" && beyond === null,
       isStillToDrop: (bound: string) => isStillToDrop(table, policy, now, bound),
@@ -90,13 +103,14 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
     report.finished = await finishLeaving(work, table, leaving, rule, failures);
     table = await readCareTable(session, { oid });
     // A pending detach kept its range from others.
-    if (now !== null && report.finished.length > 0)
-      report.created.push(...(await create(work, table, policy, now, mode, failures)));
+    if (creates && report.finished.length > 0)
+      report.created.push(...(await create(work, table, making, now, mode, failures)));
   }
-  report.analyzed = await analyze(work, table, mode, failures);
-  if (now !== null && mode === "apply" && beyond !== null) {
-    if (expiredLeaves(table, policy, now).length > 0) failures.push(farAhead(table, now, beyond));
-  } else if (now !== null) report.retired = await retire(work, table, policy, now, mode, failures);
+  if (only.includes("analyze")) report.analyzed = await analyze(work, table, mode, failures);
+  if (!only.includes("retire")) report.retired = [];
+  else if (now !== null && mode === "apply" && beyond !== null) {
+    if (expiredLeaves(table, expiring, now).length > 0) failures.push(farAhead(table, now, beyond));
+  } else if (now !== null) report.retired = await retire(work, table, expiring, now, mode, failures);
   if (mode !== "dry-run") await session.query(CARE_SQL.metadata, [oid]);
   if (failures.length > 0) {
     wanted.onPart?.(report);

@@ -2,9 +2,9 @@
 import type { PartitionPolicy } from "../config/schema.js";
 import { checkTemplate, defaultTemplate } from "../config/template.js";
 import { badInput } from "../errors.js";
+import { intervalOf, startOf } from "../plan/calendar.js";
 import type { Interval, Scheme } from "../plan/types.js";
-import type { Axis, Grid } from "./grid.js";
-import { monthsBefore } from "./grid.js";
+import { type Axis, type Grid, indexOf, monthsBefore } from "./grid.js";
 
 /** As it stands in partway.partition_config, read whole. */
 export interface Policy {
@@ -76,6 +76,33 @@ export function policyOf(
     },
     enabled: given.enabled ?? true,
   };
+}
+
+/** Most leaves that are made in one go: what the limits of README say of a table. */
+const MOST_AHEAD = 5000n;
+
+/**
+ * The policy with leaves until the end of the month that lies `months` ahead of `now`, however it is cut. Errors:
+ * bad-input where that cannot be said.
+ */
+export function withMonths(
+  table: string,
+  policy: Policy,
+  now: bigint | null,
+  months: number | undefined,
+): Policy {
+  const { grid } = policy;
+  if (months === undefined) return policy;
+  if (grid?.kind !== "time" || now === null)
+    throw badInput(
+      `${table} is not cut by time: months say nothing about its leaves`,
+      "Leave monthsAhead out: the policy's `ahead` holds.",
+    );
+  const end = startOf(intervalOf(Number(now), "month") + months + 1, "month");
+  const ahead = indexOf(grid, BigInt(end) - 1n) - indexOf(grid, now);
+  if (ahead > MOST_AHEAD)
+    throw badInput(`${table}: ${months} months ahead are ${ahead} leaves`, "Ask for fewer months.");
+  return { ...policy, ahead: Number(ahead) };
 }
 
 function chosenGrid(

@@ -19,7 +19,10 @@ SELECT l.leaf::text AS oid, l.leaf_name AS name, l.bound, l.then_drop AS "thenDr
  WHERE l.table_name = $1::oid::regclass ORDER BY l.at`;
 
 export const CARE_SQL = {
-  exists: /*sql*/ `SELECT (to_regclass('partway.partition_config') IS NOT NULL)::text AS present`,
+  /** Not to_regclass: who has waited for the other maker would be answered from a cache that is older than the wait. */
+  exists: /*sql*/ `
+SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'partway' AND c.relname = 'partition_config')::text AS present`,
   make: /*sql*/ `
 CREATE TABLE partway.partition_config (
   table_name regclass PRIMARY KEY,

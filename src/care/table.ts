@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { jsonRows } from "../catalog/json.js";
 import { resolveTable } from "../catalog/resolve.js";
-import { badInput } from "../errors.js";
+import { UnknownTable } from "../errors.js";
 import { qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { type Bound, type BoundValue, parseBound } from "./bound.js";
@@ -130,10 +130,10 @@ export async function readCareTable(
   const oid = "oid" in named ? named.oid : await session.tx(() => resolveTable(session, named.typed));
   const [row] = await jsonRows(session, TableRow, TABLE, [oid]);
   if (row === undefined)
-    throw badInput(`there is no table with oid ${oid}`, "partway health lists those in care.");
+    throw new UnknownTable(`there is no table with oid ${oid}`, "partway health lists those in care.");
   const { kind, strategy, key, leaves, ...known } = row;
   if (strategy === null)
-    throw badInput(
+    throw new UnknownTable(
       `${row.schema}.${row.name} is not a partitioned table`,
       kind === "r"
         ? `Name the partitioned table, or make it one: partway plan ${shellName(row)} --by <column> --every month.`

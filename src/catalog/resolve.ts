@@ -1,6 +1,6 @@
 /** From a table name as typed to its oid, the way PostgreSQL would read the name. */
 import { z } from "zod";
-import { badInput, type PartwayError } from "../errors.js";
+import { badInput, UnknownTable } from "../errors.js";
 import { literal } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { sqlState } from "../pg/sqlstate.js";
@@ -23,7 +23,7 @@ export async function resolveTable(session: Session, typed: string): Promise<str
   );
   const [name, schema, catalog] = parts.toReversed();
   if (name === undefined || parts.length > 3 || (catalog !== undefined && catalog !== database))
-    throw badInput(
+    throw new UnknownTable(
       `${typed} is not a table of database "${database}"`,
       "Write the table as name or schema.name; choose the database with --url.",
     );
@@ -95,7 +95,7 @@ async function notFound(
   name: string,
   schema: string | null,
   looked: string[],
-): Promise<PartwayError> {
+): Promise<UnknownTable> {
   const tables = await jsonRows(
     session,
     relation,
@@ -117,12 +117,12 @@ async function notFound(
     const schemas = nearest(schema, [...new Set(tables.map((t) => t.schema))], (s) => s);
     const known = await session.maybe(z.object({}), "SELECT FROM pg_namespace WHERE nspname = $1", [schema]);
     if (known === null)
-      return badInput(
+      return new UnknownTable(
         `schema "${schema}" does not exist`,
         didYouMean([...names, ...schemas.map((s) => `schema "${s}"`)]),
       );
   }
-  return badInput(what, didYouMean(names));
+  return new UnknownTable(what, didYouMean(names));
 }
 
 function didYouMean(names: string[]): string {

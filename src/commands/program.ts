@@ -18,6 +18,7 @@ import { reportCommand } from "./report.js";
 import { restoreCommand } from "./restore.js";
 import { runCommand } from "./run.js";
 import { schemaCommand } from "./schema.js";
+import { serveCommands } from "./serve.js";
 import { smokeCommand } from "./smoke.js";
 
 /** The command line, not yet parsed. Usage errors are thrown as CommanderError; `act` runs the commands' work. */
@@ -50,6 +51,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   schemaCommand(program, act);
   careCommands(program, act);
   inDatabaseCommands(program, act);
+  serveCommands(program, act);
   demoCommand(program, act);
   return program;
 }

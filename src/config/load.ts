@@ -37,7 +37,7 @@ export async function loadConfig(options: { cwd: string; file?: string }): Promi
 
 /** What the file says about one table (named as typed), its own entry over the settings for all; smoke checks add up. */
 export function configFor(config: Config, table: string): TablePolicy {
-  const { tables, parallel, partitions, $schema, ...common } = config;
+  const { tables, parallel, partitions, serve, $schema, ...common } = config;
   const found = Object.entries(tables).find(([name]) => sameTable(name, table))?.[1] ?? {};
   // When its turn comes is not how it is migrated.
   const { priority, after, together, ...entry } = found;

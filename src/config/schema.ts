@@ -1,6 +1,7 @@
 /** What a configuration file may say. Strict: an unknown key is a mistake, not a wish. */
 import { z } from "zod";
 import { HOOK_EVENTS } from "../hooks/names.js";
+import { serveSchema } from "./serve.js";
 
 /** Numbers are welcome where a number is meant; everything is handed on as text, as if typed on the command line. */
 const number = z.union([z.int().nonnegative(), z.string()]).transform(String);
@@ -130,6 +131,8 @@ export const configSchema = z.strictObject({
   tables: z.record(z.string(), tableConfigSchema).default({}),
   /** Partitioned tables that `partway adopt` takes into care. */
   partitions: z.record(z.string(), partitionPolicySchema).default({}),
+  /** The service that cares for them (`partway serve`). */
+  serve: serveSchema.optional(),
 });
 
 export type TableConfig = z.output<typeof tableConfigSchema>;

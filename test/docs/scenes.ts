@@ -8,6 +8,7 @@ import type { Running } from "../../src/engine/running.js";
 import { list } from "../../src/inspect.js";
 import { ident, literal } from "../../src/pg/quote.js";
 import { Session } from "../../src/pg/session.js";
+import { newToken } from "../../src/serve/tokens.js";
 import { asAdmin, freshDatabase, type TestDatabase, targetOf } from "../support/database.js";
 
 export interface Place {
@@ -111,6 +112,12 @@ const SCENES: Record<string, Setter> = {
     const { exitCode } = await (await proceed("finalize", { url: place.url, state })).finished;
     if (exitCode !== 0) throw new Error("the scene could not be set");
     await owner(place, "ANALYZE public.orders");
+  },
+  serving: async (place) => {
+    await SCENES["partitioned"]?.(place);
+    const { token, kept } = newToken("ops", "write");
+    writeFileSync(join(place.dir, "token"), token, { mode: 0o600 });
+    writeFileSync(join(place.dir, "partway.config.json"), JSON.stringify({ serve: { tokens: [kept] } }));
   },
   /** Partitioned by somebody else, who made two leaves and left. */
   "leaf-missing": (place) =>

@@ -13,7 +13,11 @@ import {
   tableConfigSchema,
   thresholdsSchema,
 } from "../../src/config/schema.js";
+import { serveSchema } from "../../src/config/serve.js";
 import { EXIT } from "../../src/errors.js";
+import { REFUSALS } from "../../src/serve/refusals.js";
+import { serveSettings } from "../../src/serve/settings.js";
+import { newToken } from "../../src/serve/tokens.js";
 import { codeSpans, PAGES, ROOT, read, scenesOf, tableOf } from "./markdown.js";
 
 const program = buildProgram(() => Promise.resolve());
@@ -64,7 +68,7 @@ describe("README names", () => {
     const [, top = "", table = ""] = /At the top:(.*?)\. For each table .*? also:(.*)/s.exec(section) ?? [];
     expect(codeSpans(top).toSorted()).toEqual(Object.keys(configSchema.shape).toSorted());
     const both = new Set([...codeSpans(top), ...codeSpans(table)]);
-    for (const whole of ["$schema", "tables", "parallel", "partitions"]) both.delete(whole);
+    for (const whole of ["$schema", "tables", "parallel", "partitions", "serve"]) both.delete(whole);
     expect([...both].toSorted()).toEqual(Object.keys(tableConfigSchema.shape).toSorted());
   });
 
@@ -137,6 +141,30 @@ describe("the configuration file in README", () => {
       expect(parseSettings(entry).workers).toBe(4);
     }
   });
+});
+
+describe("the page about the service names", () => {
+  test.each(
+    scenesOf("runbooks/service.md").flatMap(({ blocks }) => blocks.filter(({ kind }) => kind === "json")),
+  )("a schedule that is one, line $at", ({ lines }) => {
+    const { serve } = configSchema.parse(JSON.parse(lines.join("\n")));
+    const { kept } = newToken("ops", "write");
+    const { jobs } = serveSettings({ ...serve, tokens: [kept] }, {}, {});
+    expect(jobs.map(({ name }) => name)).toEqual(Object.keys(serve?.schedule ?? {}));
+    expect(jobs.length).toBeGreaterThan(0);
+  });
+
+  test("every refusal with its status", () => {
+    const rows = tableOf("runbooks/service.md", "status").flatMap(([status, codes = ""]) =>
+      codeSpans(codes).map((code) => [code, Number(status)]),
+    );
+    expect(Object.fromEntries(rows)).toEqual(REFUSALS);
+  });
+});
+
+test("every key of the service stands in README", () => {
+  const section = read("README.md").split("The file's `serve`:")[1]?.split("Without `schedule`")[0] ?? "";
+  expect(codeSpans(section)).toEqual(expect.arrayContaining(Object.keys(serveSchema.shape)));
 });
 
 /** The anchor that GitHub gives a heading. */
