@@ -30,7 +30,7 @@ if (process.env["TMPDIR"] === undefined && memoryIsFit()) process.env["TMPDIR"] 
 const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: [
     "test/migrations/{values,indexes,rights,schemes,again}.test.ts",
-    "test/{checks,engine,systems}/**",
+    "test/{checks,engine,explain,systems}/**",
     "test/care/{killed,years}.test.ts",
     "test/phases/{drop,retain}.test.ts",
     "test/rehearse/gate.test.ts",
@@ -46,7 +46,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
 
 /** `npm run test:matrix` alone: every version, and there what meets the server's own behaviour. */
 const MATRIX = process.env["PARTWAY_TEST_MATRIX"] === "1";
-const IN_MATRIX = "test/{catalog,clients,engine,migrations,phases,pg,plan,rehearse,sync}/**/*.test.ts";
+const IN_MATRIX = "test/{catalog,clients,engine,explain,migrations,phases,pg,plan,rehearse,sync}/**/*.test.ts";
 
 const database = (name: `pg${"14" | "15" | "16" | "17" | "18"}`, include: string, left: string[] = []) => ({
   extends: true as const,

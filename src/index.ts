@@ -34,6 +34,8 @@ export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";
 export type { Running } from "./engine/running.js";
 export { EXIT, type FaultKind, PartwayError } from "./errors.js";
+export type { ExplainedStatement, ExplainedTable, ExplainReport } from "./explain/types.js";
+export { type ExplainOptions, explainStatements } from "./explain.js";
 export { type ExtendedWindow, extend } from "./extend.js";
 export { type GrantsOptions, grants, type RoleScript } from "./grants.js";
 export {
