@@ -17,6 +17,7 @@ export { type RestoreReport, restoreBackup } from "./backup/restore.js";
 export type { AdoptReport } from "./care/adopt.js";
 export type { Finding, HealthReport, HealthStatus } from "./care/health.js";
 export type { MaintainReport } from "./care/maintain.js";
+export type { HealthChange } from "./care/tell.js";
 export {
   type AdoptOptions,
   adopt,
@@ -28,6 +29,8 @@ export {
   maintain,
   type PartitionsReport,
   partitions,
+  type TellOptions,
+  tellHealth,
 } from "./care.js";
 export type { PartwayConfig } from "./config/schema.js";
 export { explain } from "./engine/effects.js";

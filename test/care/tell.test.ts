@@ -1,0 +1,102 @@
+/** A change of status is told once, and is not lost when nobody could be told. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
+import { tellHealth } from "../../src/care.js";
+import { openScene, type Scene } from "./scene.js";
+
+let scene: Scene;
+let dir: string;
+beforeEach(async () => {
+  scene = await openScene({ ahead: 2 });
+  dir = mkdtempSync(join(tmpdir(), "partway-tell-"));
+});
+afterEach(async () => {
+  await scene.db.drop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const IN_TIME = "2026-01-15 02:00:00";
+const TOO_LATE = "2026-01-30 02:00:00";
+const Body = z.object({ table: z.string(), before: z.string().nullable(), status: z.string() });
+
+test("a change would be told at every cron run, or lost because the command failed", async () => {
+  const log = join(dir, "log");
+  const tell = (now: string, end = "") =>
+    tellHealth({
+      ...{ url: scene.db.ownerUrl, now },
+      onChange: `printf '%s %s %s\\n' "$PARTWAY_TABLE" "$PARTWAY_STATUS_BEFORE" "$PARTWAY_STATUS" >> '${log}'${end}`,
+    });
+  await scene.maintain("careful", IN_TIME);
+  const first = await tell(IN_TIME);
+  expect(first.reports).toMatchObject([{ status: "HEALTHY" }]);
+  expect(first.changes).toMatchObject([{ before: null, status: "HEALTHY", told: [] }]);
+  expect((await tell(IN_TIME)).changes).toEqual([]);
+  const late = "2026-03-30 02:00:00";
+  const failing = await tell(late, "; echo oops; false");
+  expect(failing.changes).toMatchObject([
+    { before: "HEALTHY", status: "CRITICAL", told: [{ ok: false, how: "exit code 1: oops" }] },
+  ]);
+  expect((await tell(late)).changes).toMatchObject([{ told: [{ ok: true }] }]);
+  expect((await tell(late)).changes).toEqual([]);
+  expect((await tell(IN_TIME)).changes).toMatchObject([{ before: "CRITICAL", status: "HEALTHY" }]);
+  const line = '"public"."orders" HEALTHY CRITICAL\n';
+  expect(readFileSync(log, "utf8")).toBe(`${line}${line}"public"."orders" CRITICAL HEALTHY\n`);
+});
+
+/** What it was sent; answers with `status`. */
+async function listen(
+  status: number,
+): Promise<{ server: Server; url: string; got: { body: string; headers: IncomingHttpHeaders }[] }> {
+  const got: { body: string; headers: IncomingHttpHeaders }[] = [];
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => {
+      body += chunk.toString();
+    });
+    request.on("end", () => {
+      got.push({ body, headers: request.headers });
+      response.writeHead(status, { location: "/elsewhere" }).end("secret answer");
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("no port");
+  return { server, got, url: `http://robot:p%40ss@127.0.0.1:${address.port}/services/T0KEN?key=abc` };
+}
+
+test("a webhook's address would be printed, a redirect followed, or a change told to nobody", async () => {
+  const tell = (webhook: string) => tellHealth({ url: scene.db.ownerUrl, now: TOO_LATE, webhook });
+  const elsewhere = await listen(302);
+  const [moved] = (await tell(elsewhere.url)).changes;
+  expect(moved?.told).toMatchObject([{ ok: false, how: "a redirect (302), which is not followed" }]);
+  expect(elsewhere.got).toHaveLength(1);
+  elsewhere.server.close();
+  const [refused] = (await tell(elsewhere.url)).changes;
+  expect(refused?.told[0]).toMatchObject({ ok: false, how: expect.stringContaining("ECONNREFUSED") });
+  expect(JSON.stringify([moved, refused])).not.toMatch(/T0KEN|p@ss|p%40ss|abc/);
+  const there = await listen(200);
+  process.env["PARTWAY_TEST_WEBHOOK"] = there.url;
+  expect((await tell("env:PARTWAY_TEST_WEBHOOK")).changes).toMatchObject([
+    { told: [{ ok: true, how: "status 200" }] },
+  ]);
+  delete process.env["PARTWAY_TEST_WEBHOOK"];
+  expect((await tell(there.url)).changes).toEqual([]);
+  there.server.close();
+  expect(there.got).toHaveLength(1);
+  const [{ body, headers } = { body: "", headers: {} }] = there.got;
+  expect(Body.parse(JSON.parse(body))).toEqual({
+    table: '"public"."orders"',
+    before: null,
+    status: "CRITICAL",
+  });
+  expect(headers.authorization).toBe(`Basic ${Buffer.from("robot:p@ss").toString("base64")}`);
+  await expect(tell("env:PARTWAY_TEST_WEBHOOK")).rejects.toMatchObject({ kind: "bad-input" });
+  await expect(tell("ftp://host/T0KEN")).rejects.toMatchObject({
+    kind: "bad-input",
+    message: expect.not.stringContaining("T0KEN"),
+  });
+});
