@@ -233,8 +233,13 @@ async function connected<T>(
   try {
     return await withSession(target, (session) => withSession(target, (observer) => work(session, observer)));
   } catch (error) {
-    throw explainUntouched(lacking(error, rights));
+    throw explainCare(error, rights);
   }
+}
+
+/** A failure of what only looks, or of what has not begun. */
+export function explainCare(error: unknown, rights = LOOK_GRANT): PartwayError {
+  return explainUntouched(lacking(error, rights));
 }
 
 const LOOK_GRANT =
@@ -280,7 +285,8 @@ async function wanted(
   return chosen;
 }
 
-async function tablesOf(
+/** Those named, or all in care. Errors: bad-input when that is none. */
+export async function tablesOf(
   session: Session,
   stored: readonly StoredPolicy[],
   names: readonly string[] | undefined,

@@ -1,5 +1,6 @@
 /** `import { plan, run } from "partway"`: the types and functions the command line itself uses. */
 export type { Command, Outcome, PhaseName, RunEvent } from "../state/events.js";
+export type { HealthView, TableHealthView } from "../state/health-view.js";
 export type { RunView, ViewSource } from "../state/view.js";
 export type { Advice } from "./advise/advice.js";
 export { type AdviceReport, type AdviseOptions, advise } from "./advisor.js";
@@ -32,6 +33,7 @@ export {
   type TellOptions,
   tellHealth,
 } from "./care.js";
+export { type WatchHealthOptions, watchHealth } from "./care-watch.js";
 export type { PartwayConfig } from "./config/schema.js";
 export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";

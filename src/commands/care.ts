@@ -12,7 +12,7 @@ import {
   type TellOptions,
   tellHealth,
 } from "../care.js";
-import { EXIT, PartwayError } from "../errors.js";
+import { badInput, EXIT, PartwayError } from "../errors.js";
 import type { Act } from "./act.js";
 import {
   adoptLines,
@@ -24,6 +24,7 @@ import {
   partitionLines,
 } from "./care-text.js";
 import { explain } from "./follow.js";
+import { followHealth } from "./health-watch.js";
 import { example, withConnection, withJson } from "./options.js";
 
 type Json = { json?: boolean };
@@ -115,6 +116,10 @@ function healthCommand(program: Command, act: Act): void {
     .description(
       "how partitioned tables are, those in care or those named; exit code 9 unless all are healthy",
     )
+    .option(
+      "--watch",
+      "look again every 5 s: a screen at a terminal, what has changed in a pipe, until Ctrl-C",
+    )
     .option("--on-change <command>", "run this when a table's status is not what it was when last told")
     .option("--webhook <url>", "POST it as JSON; env:NAME takes the address from the environment")
     .option("--hook-timeout <time>", "longest time of either (default 1m)");
@@ -125,8 +130,16 @@ function healthCommand(program: Command, act: Act): void {
     "partway health orders --json",
     "partway health --webhook env:ALERT_URL",
   );
-  command.action((tables: string[], options: TellOptions & Json) =>
+  command.action((tables: string[], options: TellOptions & Json & { watch?: boolean }) =>
     act(options, async () => {
+      if (options.watch === true) {
+        if (options.onChange !== undefined || options.webhook !== undefined)
+          throw badInput(
+            "--watch shows, and --on-change and --webhook tell",
+            "Give the one or the other: cron tells, a person watches.",
+          );
+        return followHealth({ ...options, tables }, options.json === true);
+      }
       const { reports, changes } = await healthAndTell({ ...options, tables });
       print(options, reports, (all) => all.flatMap(healthLines));
       for (const line of changes.flatMap(changeLines)) process.stderr.write(`${line}\n`);

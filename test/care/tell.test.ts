@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import { tellHealth } from "../../src/care.js";
+import { watchHealth } from "../../src/care-watch.js";
 import { openScene, type Scene } from "./scene.js";
 
 let scene: Scene;
@@ -99,4 +100,40 @@ test("a webhook's address would be printed, a redirect followed, or a change tol
     kind: "bad-input",
     message: expect.not.stringContaining("T0KEN"),
   });
+});
+
+test("a watcher would end when the server is away for a moment", async () => {
+  const leaving = new AbortController();
+  const looks: {
+    tables: number;
+    trouble: string | null;
+    status: string | undefined;
+    missing: string | null | undefined;
+  }[] = [];
+  const admin = await scene.db.session(scene.db.superuserUrl);
+  await watchHealth({
+    ...{ url: scene.db.ownerUrl, now: IN_TIME, everyMs: 20, signal: leaving.signal },
+    onLook: ({ tables, trouble }, reports) => {
+      looks.push({
+        tables: tables.length,
+        trouble,
+        status: reports[0]?.status,
+        missing: tables[0]?.missingFrom,
+      });
+      if (looks.length === 1)
+        void admin.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = $1",
+          [scene.db.role],
+        );
+      if (trouble === null && looks.some((one) => one.trouble !== null)) leaving.abort();
+    },
+  });
+  expect(looks[0]).toEqual({
+    tables: 1,
+    trouble: null,
+    status: "WARNING",
+    missing: "2026-02-01 00:00:00+00",
+  });
+  expect(looks.find(({ trouble }) => trouble !== null)).toMatchObject({ tables: 1, status: "WARNING" });
+  expect(looks.at(-1)?.trouble).toBeNull();
 });
