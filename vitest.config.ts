@@ -31,7 +31,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: [
     "test/migrations/{values,indexes,rights,schemes,again}.test.ts",
     "test/{checks,engine,explain,systems}/**",
-    "test/care/{killed,tell,years}.test.ts",
+    "test/care/{killed,rights,tell,years}.test.ts",
     "test/phases/{drop,retain}.test.ts",
     "test/rehearse/gate.test.ts",
   ],
