@@ -30,7 +30,7 @@ if (process.env["TMPDIR"] === undefined && memoryIsFit()) process.env["TMPDIR"] 
 const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: [
     "test/migrations/{values,indexes,rights,schemes,again}.test.ts",
-    "test/{checks,engine,explain,systems}/**",
+    "test/{archive-rows,checks,engine,explain,systems}/**",
     "test/care/{killed,rights,tell,years}.test.ts",
     "test/phases/{drop,retain}.test.ts",
     "test/rehearse/gate.test.ts",

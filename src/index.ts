@@ -14,6 +14,12 @@ export {
   run,
   type StateOptions,
 } from "./api.js";
+export {
+  type ArchiveProgress,
+  type ArchiveRowsOptions,
+  type ArchiveRowsReport,
+  archiveRows,
+} from "./archive-rows.js";
 export { type RestoreReport, restoreBackup } from "./backup/restore.js";
 export type { AdoptReport } from "./care/adopt.js";
 export type { Finding, HealthReport, HealthStatus } from "./care/health.js";
