@@ -3,10 +3,14 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import { tellHealth } from "../../src/care.js";
 import { watchHealth } from "../../src/care-watch.js";
+import { EXIT } from "../../src/errors.js";
+import { freshFolder } from "../cli/support.js";
+import { bundleCli } from "../support/bundle.js";
 import { openScene, type Scene } from "./scene.js";
 
 let scene: Scene;
@@ -136,4 +140,29 @@ test("a watcher would end when the server is away for a moment", async () => {
   });
   expect(looks.find(({ trouble }) => trouble !== null)).toMatchObject({ tables: 1, status: "WARNING" });
   expect(looks.at(-1)?.trouble).toBeNull();
+});
+
+test("a watcher in a pipe would repeat what it has said, or keep a change to itself", async () => {
+  const built = bundleCli();
+  const folder = freshFolder(built.file, scene.db.ownerUrl);
+  const watcher = folder.start(["health", "orders", "--watch", "--json"]);
+  const Said = z.object({ status: z.string(), findings: z.array(z.object({ code: z.string() })) });
+  const lines: z.infer<typeof Said>[] = [];
+  const { stdout } = watcher.child;
+  if (stdout === null) throw new Error("the process has no pipes");
+  createInterface({ input: stdout }).on("line", (line) => lines.push(Said.parse(JSON.parse(line))));
+  await expect.poll(() => lines.length, { timeout: 20_000 }).toBe(1);
+  // At once, or a look in between would say how many leaves there are now.
+  await scene.session.tx(async () => {
+    await scene.session.query("CREATE TABLE public.rest PARTITION OF public.orders DEFAULT");
+    await scene.session.query("INSERT INTO public.orders (at, note) VALUES ('2031-01-01', 'astray')");
+  });
+  await expect.poll(() => lines.length, { timeout: 20_000 }).toBe(2);
+  watcher.child.kill("SIGINT");
+  const { code, stderr } = await watcher.ended;
+  expect({ code, stderr }).toEqual({ code: EXIT.unhealthy, stderr: "" });
+  const codes = lines.map(({ findings }) => findings.some((one) => one.code === "default-not-empty"));
+  expect(codes).toEqual([false, true]);
+  await folder.remove();
+  built.remove();
 });
