@@ -29,17 +29,19 @@ if (process.env["TMPDIR"] === undefined && memoryIsFit()) process.env["TMPDIR"] 
  */
 const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: [
-    "test/migrations/{values,indexes,rights,schemes,again}.test.ts",
-    "test/{checks,engine,systems}/**",
-    "test/care/{killed,years}.test.ts",
+    "test/migrations/{values,indexes,rights,schemes,again,attached}.test.ts",
+    "test/{archive-rows,checks,engine,explain,serve,systems}/**",
+    "test/care/**",
+    "test/docs/second-after.test.ts",
     "test/insql/{functions,twins}.test.ts",
+    "test/pg/tls.test.ts",
     "test/phases/{drop,retain}.test.ts",
     "test/rehearse/gate.test.ts",
-    "test/serve/**",
+    "test/sync/{keys,planner}.test.ts",
+    "test/writers/writers.test.ts",
   ],
   pg18: [
-    "test/{backup,cli,clients,demo,faults,guards,review}/**",
-    "test/hostile/!(aside).test.ts",
+    "test/{backup,cli,clients,demo,faults,guards,hostile,model,review,support}/**",
     "test/insql/extensions.test.ts",
     "test/writers/damage.test.ts",
     "test/migrations/{elsewhere,fallback,keys,names,refused,time}.test.ts",
@@ -49,7 +51,8 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
 
 /** `npm run test:matrix` alone: every version, and there what meets the server's own behaviour. */
 const MATRIX = process.env["PARTWAY_TEST_MATRIX"] === "1";
-const IN_MATRIX = "test/{catalog,clients,engine,migrations,phases,pg,plan,rehearse,sync}/**/*.test.ts";
+const IN_MATRIX =
+  "test/{catalog,clients,engine,explain,migrations,phases,pg,plan,rehearse,sync}/**/*.test.ts";
 
 const database = (name: `pg${"14" | "15" | "16" | "17" | "18"}`, include: string, left: string[] = []) => ({
   extends: true as const,

@@ -10,7 +10,10 @@ import { type HealthReport, healthOf } from "./care/health.js";
 import { type MaintainReport, type MaintainStep, type Mode, maintainTable } from "./care/maintain.js";
 import { CARE_SQL, readPolicies, type StoredPolicy } from "./care/store.js";
 import { type CareTable, readCareTable } from "./care/table.js";
+import { type HealthChange, tellChanges } from "./care/tell.js";
+import { parseWebhook } from "./care/webhook.js";
 import type { CareWork } from "./care/work.js";
+import { parseMilliseconds } from "./config/duration.js";
 import { loadConfig } from "./config/load.js";
 import { parseSettings, type RawSettings } from "./config/request.js";
 import { type PartitionPolicy, partitionPolicySchema } from "./config/schema.js";
@@ -27,6 +30,7 @@ import {
 import { deadlockTimeoutMs, type LockTry } from "./pg/locks.js";
 import type { Session } from "./pg/session.js";
 import { SQLSTATE, sqlState } from "./pg/sqlstate.js";
+import { describeTarget } from "./pg/target.js";
 
 export interface CareOptions extends ConnectOptions {
   /** As typed; left out: all that are in care (`adopt`: all of the configuration file). */
@@ -176,15 +180,56 @@ function failed(table: string, error: unknown): { table: string; error: PartwayE
 
 /** How the tables are, those in care or those named. Reads only. */
 export async function health(options: CareOptions): Promise<HealthReport[]> {
-  return connected(options, async (session) => {
-    const stored = await readPolicies(session);
-    const reports: HealthReport[] = [];
-    for (const table of await tablesOf(session, stored, options.tables)) {
-      const row = stored.find(({ oid }) => oid === table.oid) ?? null;
-      reports.push(healthOf(await readHealth(session, table, row, options.now)));
-    }
-    return reports;
-  });
+  return connected(options, async (session) =>
+    (await reportsOf(session, options)).map(({ report }) => report),
+  );
+}
+
+export interface TellOptions extends CareOptions {
+  /** A shell command, run for each table whose status is not the one it had when last told. */
+  onChange?: string | undefined;
+  /** Where to POST it as JSON; `env:NAME` takes the address from the environment. */
+  webhook?: string | undefined;
+  /** Longest time of either; default 1m. */
+  hookTimeout?: string | undefined;
+}
+
+/**
+ * `health`, and tells of changed statuses. Errors: bad-input for an address that is none. A telling that failed is in
+ * `told` of its change, and is tried again by the next call.
+ */
+export async function tellHealth(
+  options: TellOptions,
+): Promise<{ reports: HealthReport[]; changes: HealthChange[] }> {
+  const { onChange, webhook } = options;
+  const timeoutMs = parseMilliseconds(options.hookTimeout ?? "1m", "--hook-timeout");
+  const address = webhook === undefined ? null : parseWebhook(webhook, process.env);
+  return connected(
+    options,
+    async (session) => {
+      const server = describeTarget(session.target);
+      const reports = await reportsOf(session, options);
+      const tell = { command: onChange ?? null, webhook: address, timeoutMs, server };
+      return {
+        reports: reports.map(({ report }) => report),
+        changes: await tellChanges(session, reports, tell),
+      };
+    },
+    TELL_GRANT,
+  );
+}
+
+async function reportsOf(
+  session: Session,
+  options: CareOptions,
+): Promise<{ oid: string; report: HealthReport }[]> {
+  const stored = await readPolicies(session);
+  const reports: { oid: string; report: HealthReport }[] = [];
+  for (const table of await tablesOf(session, stored, options.tables)) {
+    const row = stored.find(({ oid }) => oid === table.oid) ?? null;
+    reports.push({ oid: table.oid, report: healthOf(await readHealth(session, table, row, options.now)) });
+  }
+  return reports;
 }
 
 /** One table with its leaves, as the catalog has it. Reads only. */
@@ -213,12 +258,19 @@ export async function connected<T>(
       withSession(target, (observer) => withdrawn(session, observer, signal, () => work(session, observer))),
     );
   } catch (error) {
-    throw explainUntouched(lacking(error, rights));
+    throw explainCare(error, rights);
   }
+}
+
+/** A failure of what only looks, or of what has not begun. */
+export function explainCare(error: unknown, rights = LOOK_GRANT): PartwayError {
+  return explainUntouched(lacking(error, rights));
 }
 
 const LOOK_GRANT =
   "Ask the owner for USAGE on schema partway and the table's, and SELECT on what is in partway, on the table and on its DEFAULT leaf.";
+const TELL_GRANT =
+  "What was told is kept in partway.partition_health: partway grants <table> --maintenance prints the statements.";
 const GRANT =
   "GRANT CREATE ON DATABASE for the first adopt, which makes schema partway; afterwards what is in it must be granted: README, Rights.";
 
@@ -259,7 +311,8 @@ export async function wanted(
   return chosen;
 }
 
-async function tablesOf(
+/** Those named, or all in care. Errors: bad-input when that is none. */
+export async function tablesOf(
   session: Session,
   stored: readonly StoredPolicy[],
   names: readonly string[] | undefined,

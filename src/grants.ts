@@ -1,9 +1,11 @@
-/** `partway grants`: what a role needs to migrate a table as it stands, as SQL. Part of the programmatic interface. */
+/** `partway grants`: what a role needs to migrate a table as it stands, or to look after a partitioned one, as SQL. Part of the programmatic interface. */
 import { type ConnectOptions, targetOf, withSession } from "./api.js";
-import { type GrantFacts, readGrantFacts } from "./catalog/owners.js";
+import { readCareTable } from "./care/table.js";
+import { type GrantFacts, type Purpose, readGrantFacts } from "./catalog/owners.js";
 import { resolveTable } from "./catalog/resolve.js";
 import { loadConfig } from "./config/load.js";
 import { explainUntouched } from "./engine/faults.js";
+import { badInput } from "./errors.js";
 import { orderOf } from "./many/order.js";
 import { type Grant, grantsFor } from "./plan/grants.js";
 
@@ -15,9 +17,12 @@ export interface GrantsOptions extends ConnectOptions {
   role?: string | undefined;
   /** Only what the role does not have yet. */
   missing?: boolean | undefined;
+  /** To look after a partitioned table (adopt, maintain, health); else to migrate a table. */
+  maintenance?: boolean | undefined;
 }
 
 export interface RoleScript {
+  purpose: Purpose;
   role: string;
   exists: boolean;
   superuser: boolean;
@@ -30,17 +35,21 @@ export interface RoleScript {
 
 /** Reads only. Errors: bad-input when there is no such table, or neither a table nor a configuration file. */
 export async function grants(options: GrantsOptions): Promise<RoleScript> {
-  const names = options.table === undefined ? await listed(options.config) : [options.table];
+  const { maintenance = false } = options;
+  const purpose = maintenance ? "maintain" : "migrate";
+  const names = options.table === undefined ? await listed(options.config, purpose) : [options.table];
   const target = await targetOf(options);
   try {
     return await withSession(target, (session) =>
       session.tx(
         async () => {
           const facts: GrantFacts[] = [];
-          for (const name of names)
-            facts.push(
-              await readGrantFacts(session, await resolveTable(session, name), options.role ?? null),
-            );
+          for (const name of names) {
+            const oid = await resolveTable(session, name);
+            // Says so where it is not a partitioned one.
+            if (maintenance) await readCareTable(session, { oid });
+            facts.push(await readGrantFacts(session, oid, options.role ?? null, purpose));
+          }
           return scriptOf(facts, options.missing === true);
         },
         { isolation: "repeatable read", readOnly: true },
@@ -51,8 +60,16 @@ export async function grants(options: GrantsOptions): Promise<RoleScript> {
   }
 }
 
-async function listed(file: string | undefined): Promise<string[]> {
+async function listed(file: string | undefined, purpose: Purpose): Promise<string[]> {
   const loaded = await loadConfig({ cwd: process.cwd(), ...(file === undefined ? {} : { file }) });
+  if (purpose === "maintain") {
+    const names = Object.keys(loaded.config.partitions);
+    if (names.length > 0) return names;
+    throw badInput(
+      "no table is named, and the configuration file has no partitions",
+      "Name one: partway grants orders --maintenance",
+    );
+  }
   return orderOf(loaded.config, loaded.file).tables.map(({ name }) => name);
 }
 
@@ -61,6 +78,7 @@ function scriptOf(facts: readonly GrantFacts[], missingOnly: boolean): RoleScrip
   if (first === undefined) throw new Error("no table was asked for");
   const all = facts.flatMap(grantsFor).filter(({ missing }) => missing || !missingOnly);
   return {
+    purpose: first.purpose,
     role: first.role,
     exists: first.exists,
     superuser: first.superuser,

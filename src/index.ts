@@ -1,5 +1,6 @@
 /** `import { plan, run } from "partway"`: the types and functions the command line itself uses. */
 export type { Command, Outcome, PhaseName, RunEvent } from "../state/events.js";
+export type { HealthView, TableHealthView } from "../state/health-view.js";
 export type { RunView, ViewSource } from "../state/view.js";
 export type { Advice } from "./advise/advice.js";
 export { type AdviceReport, type AdviseOptions, advise } from "./advisor.js";
@@ -13,10 +14,17 @@ export {
   run,
   type StateOptions,
 } from "./api.js";
+export {
+  type ArchiveProgress,
+  type ArchiveRowsOptions,
+  type ArchiveRowsReport,
+  archiveRows,
+} from "./archive-rows.js";
 export { type RestoreReport, restoreBackup } from "./backup/restore.js";
 export type { AdoptReport } from "./care/adopt.js";
 export type { Finding, HealthReport, HealthStatus } from "./care/health.js";
 export type { MaintainReport } from "./care/maintain.js";
+export type { HealthChange } from "./care/tell.js";
 export {
   type AdoptOptions,
   adopt,
@@ -28,12 +36,17 @@ export {
   maintain,
   type PartitionsReport,
   partitions,
+  type TellOptions,
+  tellHealth,
 } from "./care.js";
+export { type WatchHealthOptions, watchHealth } from "./care-watch.js";
 export type { PartwayConfig } from "./config/schema.js";
 export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";
 export type { Running } from "./engine/running.js";
 export { EXIT, type FaultKind, PartwayError } from "./errors.js";
+export type { ExplainedStatement, ExplainedTable, ExplainReport } from "./explain/types.js";
+export { type ExplainOptions, explainStatements } from "./explain.js";
 export { type ExtendedWindow, extend } from "./extend.js";
 export { type GrantsOptions, grants, type RoleScript } from "./grants.js";
 export {

@@ -6,7 +6,7 @@ import { App } from "./App.js";
 import { ThemeContext, themeFor } from "./theme.js";
 
 /** Frames a second at most: more only costs the terminal (and an ssh line) without telling more. */
-const MAX_FPS = 10;
+export const MAX_FPS = 10;
 /** Clears what is visible and goes home; unlike Ink's own clearing it keeps the scrollback. */
 const CLEAR_VISIBLE = "\u001B[2J\u001B[H";
 
@@ -78,7 +78,7 @@ export function startScreen(options: ScreenOptions): Screen {
  * A narrower terminal folds the lines already there into more rows than Ink counted, and the rest would stay above
  * the next frame. So what is visible is cleared first; Ink's own listener, added later, then draws the frame anew.
  */
-function clearOnShrink(stdout: NodeJS.WriteStream): () => void {
+export function clearOnShrink(stdout: NodeJS.WriteStream): () => void {
   let { columns, rows } = stdout;
   const resized = () => {
     if (stdout.columns < columns || stdout.rows < rows) stdout.write(CLEAR_VISIBLE);

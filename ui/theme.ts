@@ -25,6 +25,8 @@ export type Glyph =
   | "differs"
   | "spark"
   | "chosen"
+  | "branch"
+  | "corner"
   | "caret";
 export type Glyphs = Record<Glyph, string>;
 
@@ -42,6 +44,8 @@ const UNICODE: Glyphs = {
   most: "▓",
   differs: "!",
   chosen: "◆",
+  branch: "├─",
+  corner: "└─",
   spark: "▁▂▃▄▅▆▇█",
   caret: "▏",
 };
@@ -60,6 +64,8 @@ const ASCII: Glyphs = {
   most: "O",
   differs: "!",
   chosen: "@",
+  branch: "|-",
+  corner: "`-",
   spark: "_.-=+*%#",
   caret: "_",
 };

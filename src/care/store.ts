@@ -113,6 +113,19 @@ WITH gone AS (
 known AS (
   DELETE FROM partway.partition_metadata m WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = m.table_name::oid))
 DELETE FROM partway.partition_leaving l WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = l.leaf)`,
+  healthExists: /*sql*/ `SELECT (to_regclass('partway.partition_health') IS NOT NULL)::text AS present`,
+  makeHealth: /*sql*/ `
+CREATE TABLE partway.partition_health (
+  table_name regclass PRIMARY KEY,
+  status text NOT NULL,
+  changed_at timestamptz NOT NULL DEFAULT clock_timestamp())`,
+  knownHealth: /*sql*/ `SELECT table_name::oid::text AS oid, status FROM partway.partition_health`,
+  keepHealth: /*sql*/ `
+INSERT INTO partway.partition_health AS h (table_name, status) VALUES ($1::oid, $2)
+ON CONFLICT (table_name) DO UPDATE SET (status, changed_at) = (excluded.status, excluded.changed_at)`,
+  forgetHealth: /*sql*/ `
+DELETE FROM partway.partition_health h WHERE NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = h.table_name::oid)`,
+  lockHealth: /*sql*/ `SELECT pg_try_advisory_lock(hashtext('partway health'), 0)::text AS held`,
   lock: /*sql*/ `SELECT pg_try_advisory_lock(hashtext('partway maintain'), 0)::text AS held`,
   holder: /*sql*/ `
 SELECT l.pid::text AS pid FROM pg_locks l
@@ -151,12 +164,21 @@ async function present(session: Session, sql: string): Promise<boolean> {
 
 /** Makes schema and tables where they are not there yet. */
 export async function makeCareStore(session: Session): Promise<void> {
-  if (await present(session, CARE_SQL.exists)) return;
+  await make(session, CARE_SQL.exists, CARE_SQL.make);
+}
+
+/** What health has told; made when it is first asked to tell. */
+export async function makeHealthStore(session: Session): Promise<void> {
+  await make(session, CARE_SQL.healthExists, CARE_SQL.makeHealth);
+}
+
+async function make(session: Session, exists: string, statement: string): Promise<void> {
+  if (await present(session, exists)) return;
   await session.tx(async () => {
     await session.query(STORE_SQL.oneMaker);
-    if (await present(session, CARE_SQL.exists)) return;
+    if (await present(session, exists)) return;
     if (!(await present(session, STORE_SQL.schemaExists))) await session.query(STORE_SQL.makeSchema);
-    await session.query(CARE_SQL.make);
+    await session.query(statement);
   });
 }
 

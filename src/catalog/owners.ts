@@ -20,6 +20,9 @@ const altered = z.object({
     "statistics",
     "trigger-function",
     "ledger",
+    "leaf",
+    "care-table",
+    "tablespace",
   ]),
   /** As SQL writes it. */
   name: z.string(),
@@ -76,7 +79,10 @@ const frame = z.object({
 });
 
 /** What `role` may do as it is, and what it could with nothing but the memberships it needs. */
-export type GrantFacts = z.output<typeof frame> & { now: Powers; granted: Powers };
+export type GrantFacts = z.output<typeof frame> & { purpose: Purpose; now: Powers; granted: Powers };
+
+/** What the role is to do with the table: turn it into a partitioned one, or look after one that is. */
+export type Purpose = "migrate" | "maintain";
 
 const FRAME = /*sql*/ `
   SELECT current_setting('server_version_num')::int AS "serverVersion", current_database() AS database,
@@ -159,7 +165,32 @@ const OBJECTS = /*sql*/ `
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname = 'partway' AND c.relname IN ('migration', 'ledger') AND c.relkind = 'r'`;
 
-const alteredSql = (serverVersion: number) => {
+/** What maintenance touches beside the partitioned table. `rights`: those that do without the object's owner. */
+const MAINTAINED = /*sql*/ `
+  SELECT 'leaf' AS kind, ${QUALIFIED} AS name, c.relowner AS owner, c.relnamespace AS nsp,
+         NULL::oid AS parent, NULL::int2[] AS keys, NULL::oid AS executes, NULL::text[] AS rights
+    FROM pg_partition_tree($1::oid) AS t JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE t.relid <> $1::oid
+  UNION
+  SELECT 'trigger-function', t.tgfoid::regprocedure::text, p.proowner, p.pronamespace, NULL, NULL, t.tgfoid, NULL
+    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+   WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgtype & 1 = 1
+  UNION
+  SELECT 'tablespace', quote_ident(s.spcname), s.spcowner, NULL, NULL, NULL, NULL, ARRAY['CREATE']
+    FROM pg_partition_tree($1::oid) AS t JOIN pg_class c ON c.oid = t.relid JOIN pg_tablespace s ON s.oid = c.reltablespace
+  UNION
+  SELECT 'care-table', ${QUALIFIED}, c.relowner, c.relnamespace, NULL, NULL, NULL,
+         CASE c.relname WHEN 'migration' THEN ARRAY['SELECT'] ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] END
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'partway' AND c.relkind = 'r' AND c.relname IN
+         ('partition_config', 'partition_leaving', 'partition_metadata', 'partition_health', 'migration')`;
+
+const TOUCHED: Record<Purpose, string> = {
+  migrate: /*sql*/ `SELECT o.*, NULL::text[] AS rights FROM (${OBJECTS}) AS o`,
+  maintain: MAINTAINED,
+};
+
+const alteredSql = (serverVersion: number, purpose: Purpose) => {
   const lock = lockRights(serverVersion);
   const references = anyRole(
     "(has_table_privilege(r.name, q.parent, 'REFERENCES') OR NOT EXISTS (SELECT FROM unnest(q.keys) AS k(attnum) WHERE NOT has_column_privilege(r.name, q.parent, k.attnum, 'REFERENCES')))",
@@ -177,8 +208,11 @@ const alteredSql = (serverVersion: number) => {
            CASE WHEN q.parent IS NOT NULL AND NOT ${anyRole(`has_table_privilege(r.name, q.parent, '${lock.any}')`)}
                 THEN '${lock.least}' END,
            CASE WHEN q.executes IS NOT NULL AND NOT ${anyRole("has_function_privilege(r.name, q.executes, 'EXECUTE')")}
-                THEN 'EXECUTE' END], NULL) AS lacking
-    FROM (${OBJECTS}) AS q JOIN pg_roles o ON o.oid = q.owner JOIN pg_class t ON t.oid = $1::oid
+                THEN 'EXECUTE' END], NULL)
+           || ARRAY(SELECT p FROM unnest(q.rights) AS p WHERE NOT ${anyRole(`CASE q.kind
+                WHEN 'tablespace' THEN has_tablespace_privilege(r.name, (SELECT s.oid FROM pg_tablespace s WHERE quote_ident(s.spcname) = q.name), p)
+                ELSE has_table_privilege(r.name, q.name, p) END`)}) AS lacking
+    FROM (${TOUCHED[purpose]}) AS q JOIN pg_roles o ON o.oid = q.owner JOIN pg_class t ON t.oid = $1::oid
    ORDER BY q.kind, q.name`;
 };
 
@@ -187,32 +221,35 @@ async function powers(
   oid: string,
   roles: readonly string[],
   version: number,
+  purpose: Purpose,
 ): Promise<Powers> {
   const params = [oid, `{${roles.map((role) => JSON.stringify(role)).join(",")}}`];
   const [first] = await jsonRows(session, standing, standingSql(version), params);
   if (first === undefined) throw new Error(`relation ${oid} disappeared while its owners were read`);
-  return { ...first, altered: await jsonRows(session, altered, alteredSql(version), params) };
+  return { ...first, altered: await jsonRows(session, altered, alteredSql(version, purpose), params) };
 }
 
-/** What a migration of relation `oid` alters and what `role` (null: the connected one) may do with it. */
+/** What a migration, or maintenance, of relation `oid` alters and what `role` (null: the connected one) may do with it. */
 export async function readGrantFacts(
   session: Session,
   oid: string,
   role: string | null = null,
+  purpose: Purpose = "migrate",
 ): Promise<GrantFacts> {
   const [facts] = await jsonRows(session, frame, FRAME, [oid, role]);
   if (facts === undefined) throw new Error(`relation ${oid} disappeared while its owners were read`);
-  const now = await powers(session, oid, facts.exists ? [facts.role] : ["public"], facts.serverVersion);
+  const { serverVersion } = facts;
+  const now = await powers(session, oid, facts.exists ? [facts.role] : ["public"], serverVersion, purpose);
   // What the role gets by its memberships need not be given to it once more; a superuser's powers it does not get.
   const owners = [
     { owner: facts.owner, ownerIsSuperuser: facts.ownerIsSuperuser },
     ...now.altered.filter(({ kind }) => byOwner(kind)),
   ].flatMap(({ owner, ownerIsSuperuser }) => (ownerIsSuperuser ? [] : [owner]));
-  const granted = await powers(session, oid, ["public", ...new Set(owners)], facts.serverVersion);
-  return { ...facts, now, granted };
+  const granted = await powers(session, oid, ["public", ...new Set(owners)], serverVersion, purpose);
+  return { ...facts, purpose, now, granted };
 }
 
 /** Is it altered as its owner, or does a right on it do? */
 export function byOwner(kind: AlteredInfo["kind"]): boolean {
-  return kind !== "parent-table" && kind !== "trigger-function";
+  return !["parent-table", "trigger-function", "care-table", "tablespace"].includes(kind);
 }

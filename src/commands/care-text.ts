@@ -3,6 +3,7 @@ import { oneLine, bytes as sized } from "../../ui/format.js";
 import type { AdoptReport } from "../care/adopt.js";
 import type { HealthReport } from "../care/health.js";
 import { type CareLeaf, shellName, shownName } from "../care/table.js";
+import type { HealthChange } from "../care/tell.js";
 import type { MaintainOutcome, PartitionsReport } from "../care.js";
 import { errorFields } from "./follow.js";
 
@@ -71,6 +72,14 @@ export function healthLines(report: HealthReport): string[] {
         ]),
     ...report.findings.map(({ level, what, next }) => `  ${level}: ${oneLine(what)}; next: ${oneLine(next)}`),
   ];
+}
+
+/** Who was told of a change of status. */
+export function changeLines({ table, before, status, told }: HealthChange): string[] {
+  return told.map(
+    ({ to, ok, how }) =>
+      `${plain(table)}: ${before ?? "new"} -> ${status}, ${ok ? "told" : "NOT told"}: ${oneLine(to)} (${oneLine(how)})`,
+  );
 }
 
 /** One object a leaf. */

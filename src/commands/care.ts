@@ -1,5 +1,6 @@
 /** The commands for life after the migration: adopt, maintain, health, partitions. */
 import { type Command, Option } from "commander";
+import type { HealthChange } from "../care/tell.js";
 import {
   type AdoptOptions,
   adopt,
@@ -8,11 +9,14 @@ import {
   type MaintainOptions,
   maintain,
   partitions,
+  type TellOptions,
+  tellHealth,
 } from "../care.js";
-import { EXIT } from "../errors.js";
+import { badInput, EXIT, PartwayError } from "../errors.js";
 import type { Act } from "./act.js";
 import {
   adoptLines,
+  changeLines,
   healthLines,
   leafRows,
   maintainJson,
@@ -20,6 +24,7 @@ import {
   partitionLines,
 } from "./care-text.js";
 import { explain } from "./follow.js";
+import { followHealth } from "./health-watch.js";
 import { example, withConnection, withJson } from "./options.js";
 
 type Json = { json?: boolean };
@@ -110,16 +115,55 @@ function healthCommand(program: Command, act: Act): void {
     .command("health [tables...]")
     .description(
       "how partitioned tables are, those in care or those named; exit code 9 unless all are healthy",
-    );
+    )
+    .option(
+      "--watch",
+      "look again every 5 s: a screen at a terminal, what has changed in a pipe, until Ctrl-C",
+    )
+    .option("--on-change <command>", "run this when a table's status is not what it was when last told")
+    .option("--webhook <url>", "POST it as JSON; env:NAME takes the address from the environment")
+    .option("--hook-timeout <time>", "longest time of either (default 1m)");
   withJson(withConnection(command));
-  example(command, "partway health", "partway health orders --json");
-  command.action((tables: string[], options: CareOptions & Json) =>
+  example(
+    command,
+    "partway health",
+    "partway health orders --json",
+    "partway health --webhook env:ALERT_URL",
+  );
+  command.action((tables: string[], options: TellOptions & Json & { watch?: boolean }) =>
     act(options, async () => {
-      const reports = await health({ ...options, tables });
+      if (options.watch === true) {
+        if (options.onChange !== undefined || options.webhook !== undefined)
+          throw badInput(
+            "--watch shows, and --on-change and --webhook tell",
+            "Give the one or the other: cron tells, a person watches.",
+          );
+        return followHealth({ ...options, tables }, options.json === true);
+      }
+      const { reports, changes } = await healthAndTell({ ...options, tables });
       print(options, reports, (all) => all.flatMap(healthLines));
+      for (const line of changes.flatMap(changeLines)) process.stderr.write(`${line}\n`);
+      const untold = changes.filter(({ told }) => told.some(({ ok }) => !ok));
+      if (untold.length > 0) throw notTold(untold);
       return reports.every(({ status }) => status === "HEALTHY") ? EXIT.done : EXIT.unhealthy;
     }),
   );
+}
+
+async function healthAndTell(options: TellOptions) {
+  const tells = options.onChange !== undefined || options.webhook !== undefined;
+  return tells ? tellHealth(options) : { reports: await health(options), changes: [] };
+}
+
+function notTold(changes: readonly HealthChange[]): PartwayError {
+  const failed = changes.flatMap(({ table, told }) =>
+    told.filter(({ ok }) => !ok).map(({ to, how }) => `${table}: ${to} (${how})`),
+  );
+  return new PartwayError("unexpected", {
+    what: `a change of status could not be told: ${failed.join("; ")}`,
+    state: "Nothing was changed in the tables; the change is not marked as told.",
+    next: "The next partway health tells it again.",
+  });
 }
 
 function partitionsCommand(program: Command, act: Act): void {

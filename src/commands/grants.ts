@@ -10,13 +10,19 @@ export function grantsCommand(program: Command, act: Act): void {
   const command = program
     .command("grants [table]")
     .description(
-      "the SQL that gives a role what it needs to migrate the table (or those of the configuration file)",
+      "the SQL that gives a role what it needs to migrate, or to look after, the table (or those of the configuration file)",
     )
     .option("--role <name>", "the role, which need not exist (default: the connected one)")
+    .option("--maintenance", "what adopt, maintain and health need of a partitioned table, instead")
     .option("--missing", "only what it does not have yet")
     .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
   withJson(withConnection(command));
-  example(command, "partway grants orders --role partway_mover", "partway grants --missing");
+  example(
+    command,
+    "partway grants orders --role partway_mover",
+    "partway grants --missing",
+    "partway grants orders --maintenance --role partway_care",
+  );
   type Options = Omit<GrantsOptions, "table"> & { json?: boolean };
   command.action((table: string | undefined, options: Options) =>
     act(options, async () => {
@@ -28,9 +34,10 @@ export function grantsCommand(program: Command, act: Act): void {
 }
 
 /** Runs as it is in psql: everything but the statements is a comment. */
-function scriptText({ role, exists, superuser, database, tables, grants: all }: RoleScript): string {
+function scriptText(script: RoleScript): string {
+  const { purpose, role, exists, superuser, database, tables, grants: all } = script;
   const lines = [
-    `-- For role ${oneLine(role)} to migrate ${oneLine(tables.join(", "))} in database ${oneLine(database)}; run by a superuser.`,
+    `-- For role ${oneLine(role)} to ${purpose === "migrate" ? "migrate" : "look after"} ${oneLine(tables.join(", "))} in database ${oneLine(database)}; run by a superuser.`,
     ...(exists
       ? []
       : [`-- It does not exist yet: CREATE ROLE ${oneLine(ident(role))} LOGIN PASSWORD '...';`]),

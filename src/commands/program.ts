@@ -3,9 +3,11 @@ import { Command } from "commander";
 import { version } from "../version.js";
 import type { Act } from "./act.js";
 import { adviseCommand } from "./advise.js";
+import { archiveRowsCommand } from "./archive-rows.js";
 import { careCommands } from "./care.js";
 import { controlCommands } from "./control.js";
 import { demoCommand } from "./demo.js";
+import { explainCommand } from "./explain.js";
 import { extendCommand } from "./extend.js";
 import { grantsCommand } from "./grants.js";
 import { inDatabaseCommands } from "./in-database.js";
@@ -32,7 +34,7 @@ export function buildProgram(act: Act): Command {
       `
 Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation found a difference;
 5 stopped by the operator, resumable; 6 the lock could not be had, resumable; 7 the source's definition changed;
-8 a smoke check failed after cutover; 9 health found something.`,
+8 a smoke check failed after cutover; 9 health or explain found something.`,
     )
     .exitOverride();
   adviseCommand(program, act);
@@ -52,6 +54,8 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   careCommands(program, act);
   inDatabaseCommands(program, act);
   serveCommands(program, act);
+  explainCommand(program, act);
+  archiveRowsCommand(program, act);
   demoCommand(program, act);
   return program;
 }

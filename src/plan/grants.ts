@@ -1,5 +1,5 @@
-/** The statements that give a role what a migration asks for: the script of `partway grants`, and what the plan refuses without. Pure. */
-import { type AlteredInfo, byOwner, type GrantFacts, type Powers } from "../catalog/owners.js";
+/** The statements that give a role what a migration or maintenance asks for: the script of `partway grants`, and what the plan refuses without. Pure. */
+import { type AlteredInfo, byOwner, type GrantFacts, type Powers, type Purpose } from "../catalog/owners.js";
 import { ident, qualified } from "../pg/quote.js";
 
 export interface Grant {
@@ -34,6 +34,9 @@ const WHY: Record<AlteredInfo["kind"], string> = {
   statistics: "are the table's extended statistics",
   "trigger-function": "is what a trigger of the table calls",
   ledger: "holds what other migrations have recorded",
+  leaf: "is a partition of the table",
+  "care-table": "keeps the policies and notes of the care",
+  tablespace: "is where partitions of the table are",
 };
 
 /**
@@ -101,10 +104,8 @@ function membership(facts: GrantFacts, { owner, isSuperuser, ofTable, objects }:
   return {
     code: ofTable ? "not-owner" : "foreign-owner",
     sql: `GRANT ${ident(owner)} TO ${ident(role)}${options};`,
-    what: `role ${role} is not a member of ${owner}, which owns ${owned.join(", ")}`,
-    why: ofTable
-      ? "Only the owner may rename the table and make triggers on it that always fire."
-      : `${reasons(objects)}; it is altered at the cutover, and only its owner may do that.`,
+    what: `role ${role} is not a member of ${owner}, which owns ${few(owned)}`,
+    why: ofTable ? OWNERS[facts.purpose] : `${reasons(objects)}; ${ALTERED[facts.purpose]}`,
     ...(isSuperuser
       ? {
           or: `${owner} is a superuser: give the object to another role (ALTER ... OWNER TO), and grant that one`,
@@ -114,8 +115,24 @@ function membership(facts: GrantFacts, { owner, isSuperuser, ofTable, objects }:
   };
 }
 
+const OWNERS: Record<Purpose, string> = {
+  migrate: "Only the owner may rename the table and make triggers on it that always fire.",
+  maintain: "Only the owner may attach and detach partitions, and analyze the table.",
+};
+const ALTERED: Record<Purpose, string> = {
+  migrate: "it is altered at the cutover, and only its owner may do that.",
+  maintain: "it is analyzed, detached and dropped when its time has come, and only its owner may do that.",
+};
+
 function reasons(objects: readonly AlteredInfo[]): string {
-  return objects.map(({ name, kind }) => `${name} ${WHY[kind]}`).join(", ");
+  return few(objects.map(({ name, kind }) => `${name} ${WHY[kind]}`));
+}
+
+/** A table may have a thousand partitions. */
+function few(names: readonly string[]): string {
+  return names.length <= 6
+    ? names.join(", ")
+    : `${names.slice(0, 5).join(", ")} and ${names.length - 5} more`;
 }
 
 function heldBy(powers: Powers, wanted: AlteredInfo): boolean {
@@ -135,7 +152,10 @@ function ofTable(facts: GrantFacts): Grant[] {
       code: "no-create-in-schema",
       sql: `GRANT USAGE, CREATE ON SCHEMA ${ident(schema)} TO ${ident(maker)};`,
       what: `role ${maker} may not create tables in schema ${schema}`,
-      why: `The partitioned table is built in the schema of the source, for the same owner, ${owner}.`,
+      why:
+        facts.purpose === "migrate"
+          ? `The partitioned table is built in the schema of the source, for the same owner, ${owner}.`
+          : `New partitions are made in the schema of the others, for the same owner, ${owner}.`,
       missing: !facts.ownerIsSuperuser || !facts.now.createInSchema,
     });
   if (facts.ownerLacks.length > 0)
@@ -151,16 +171,19 @@ function ofTable(facts: GrantFacts): Grant[] {
       code: "forced-row-security",
       sql: `ALTER ROLE ${ident(role)} BYPASSRLS;`,
       what: `row-level security of ${schema}.${name} is forced on its owner, and ${role} may not bypass it`,
-      why: "A copy under policies would leave out rows in silence.",
-      or: `for the time of the migration: ALTER TABLE ${qualified(schema, name)} NO FORCE ROW LEVEL SECURITY;`,
+      why: "What is read under policies would leave out rows in silence.",
+      or: `for that time: ALTER TABLE ${qualified(schema, name)} NO FORCE ROW LEVEL SECURITY;`,
       missing: !facts.bypassesRowSecurity,
     });
   return grants;
 }
 
 /** The ledger and the change logs are kept in schema partway, beside the data. */
-function ofDatabase({ role, database, now, granted }: GrantFacts): Grant[] {
-  const why = "The ledger and the change log are kept there, beside the data.";
+function ofDatabase({ role, database, now, granted, purpose }: GrantFacts): Grant[] {
+  const why =
+    purpose === "migrate"
+      ? "The ledger and the change log are kept there, beside the data."
+      : "Policies, and what was done and told, are kept there.";
   if (granted.partwaySchema === null) {
     if (granted.createInDatabase) return [];
     return [
@@ -188,42 +211,54 @@ function ofDatabase({ role, database, now, granted }: GrantFacts): Grant[] {
 }
 
 /** Rights on objects that are used, not altered. */
-function ofObjects({ role, now, granted }: GrantFacts): Grant[] {
+function ofObjects({ role, now, granted, purpose }: GrantFacts): Grant[] {
   return granted.altered
     .filter(({ lacking }) => lacking.length > 0)
     .map(({ kind, name, lacking }): Grant => {
       const has = now.altered.find((other) => other.kind === kind && other.name === name);
-      const on = kind === "trigger-function" ? `FUNCTION ${name}` : name;
+      const on =
+        kind === "trigger-function"
+          ? `FUNCTION ${name}`
+          : kind === "tablespace"
+            ? `TABLESPACE ${name}`
+            : name;
       return {
         code: "no-right-on-foreign",
         sql: `GRANT ${lacking.join(", ")} ON ${on} TO ${ident(role)};`,
         what: `role ${role} has no right to ${lacking.join(", ")} on ${name}`,
-        why: `${name} ${WHY[kind]}: ${USED[kind] ?? "it is used at the cutover"}.`,
+        why: `${name} ${WHY[kind]}: ${USED[purpose][kind] ?? "it is used"}.`,
         missing: has === undefined || lacking.some((right) => has.lacking.includes(right)),
       };
     });
 }
 
-const USED: Partial<Record<AlteredInfo["kind"], string>> = {
-  "parent-table":
-    "the foreign key is made again on the new table (REFERENCES), and the referenced table is locked meanwhile",
-  "trigger-function": "the trigger is made again on the new table",
+const USED: Record<Purpose, Partial<Record<AlteredInfo["kind"], string>>> = {
+  migrate: {
+    "parent-table":
+      "the foreign key is made again on the new table (REFERENCES), and the referenced table is locked meanwhile",
+    "trigger-function": "the trigger is made again on the new table",
+  },
+  maintain: {
+    "trigger-function": "each new partition gets the trigger",
+    "care-table": "each run reads and writes it",
+    tablespace: "new partitions are made there",
+  },
 };
 
 /** Replacing a view, a function or statistics asks for CREATE in their schema, naming anything for USAGE. */
-const REPLACED: readonly AlteredInfo["kind"][] = ["view", "function", "statistics"];
+const REPLACED: readonly AlteredInfo["kind"][] = ["view", "function", "statistics", "leaf"];
 
 function ofSchemas({ role, owner, ownerIsSuperuser, schema: own, now, granted }: GrantFacts): Grant[] {
   // What the table's owner may do in its schema, its members may; the ledger's is partway, and granted above.
   const elsewhere = granted.altered.filter(
-    ({ schema, kind }) => schema !== null && schema !== own && kind !== "ledger",
+    ({ schema, kind }) => schema !== null && schema !== own && kind !== "ledger" && kind !== "care-table",
   );
   const schemas = [...new Set(elsewhere.map(({ schema }) => schema ?? ""))];
   return schemas.flatMap((schema): Grant[] => {
     const objects = elsewhere.filter((object) => object.schema === schema);
-    const statistics = objects.filter(({ kind }) => kind === "statistics");
-    if (!ownerIsSuperuser && statistics.some(({ tableOwnerCreates }) => !tableOwnerCreates))
-      return [schemaGrant(schema, owner, ["USAGE", "CREATE"], statistics, true)];
+    const given = objects.filter(({ kind }) => kind === "statistics" || kind === "leaf");
+    if (!ownerIsSuperuser && given.some(({ tableOwnerCreates }) => !tableOwnerCreates))
+      return [schemaGrant(schema, owner, ["USAGE", "CREATE"], given, true)];
     const replaced = objects.filter(({ kind }) => REPLACED.includes(kind));
     const lacking = {
       USAGE: objects.some(({ usage }) => !usage),
@@ -248,10 +283,10 @@ function schemaGrant(
   return {
     code: "no-right-in-foreign-schema",
     sql: `GRANT ${rights.join(", ")} ON SCHEMA ${ident(schema)} TO ${ident(grantee)};`,
-    what: `role ${grantee} may not ${creates ? "create" : "use objects"} in schema ${schema}, where ${objects.map(({ name }) => name).join(", ")} ${objects.length === 1 ? "is" : "are"}`,
+    what: `role ${grantee} may not ${creates ? "create" : "use objects"} in schema ${schema}, where ${few(objects.map(({ name }) => name))} ${objects.length === 1 ? "is" : "are"}`,
     why: creates
-      ? "PostgreSQL asks for it when a view, a function or statistics are replaced, or given to an owner."
-      : "They are named at the cutover.",
+      ? "PostgreSQL asks for it when a view, a function or statistics are replaced, or given to an owner, and for new partitions."
+      : "They are named in what is done.",
     missing,
   };
 }

@@ -21,17 +21,22 @@ export interface Aim {
 
 /** The places where a statement reads or writes the table, without names that a WITH gives to something else. */
 export function mentions(tree: Fields, aim: Pick<Aim, "schema" | "table" | "unqualified">): Fields[] {
-  const found: Fields[] = [];
-  const isTable = (range: Fields, hidden: ReadonlySet<string>): boolean => {
+  return rangesOf(tree).filter((range) => {
     if (range["relname"] !== aim.table) return false;
     const schema = textOf(range["schemaname"]);
-    return schema === null ? aim.unqualified && !hidden.has(aim.table) : schema === aim.schema;
-  };
+    return schema === null ? aim.unqualified : schema === aim.schema;
+  });
+}
+
+/** Every place where a statement names a table or view, without names that a WITH gives to something else. */
+export function rangesOf(tree: Fields): Fields[] {
+  const found: Fields[] = [];
   const walk = (value: unknown, hidden: ReadonlySet<string>): void => {
     if (Array.isArray(value)) for (const one of value) walk(one, hidden);
     if (!isFields(value)) return;
-    if (typeof value["relname"] === "string") {
-      if (isTable(value, hidden)) found.push(value);
+    const name = value["relname"];
+    if (typeof name === "string") {
+      if (textOf(value["schemaname"]) !== null || !hidden.has(name)) found.push(value);
       return;
     }
     const inside = withNames(value["withClause"], hidden, walk);

@@ -16,7 +16,9 @@ const SQL = {
   local: /*sql*/ `
 SELECT set_config('search_path', $1, true), set_config('lock_timeout', '100ms', true),
        set_config('statement_timeout', $2, true), set_config('row_security', 'on', true)`,
-  resolve: /*sql*/ `SELECT pg_catalog.to_regclass($1)::oid::text AS oid`,
+  resolve: /*sql*/ `
+SELECT pg_catalog.to_regclass(t.name)::oid::text AS oid
+  FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS t (name, n) ORDER BY t.n`,
   types: /*sql*/ `
 SELECT pg_catalog.format_type(u.t, NULL) AS type
   FROM pg_catalog.pg_prepared_statements p, unnest(p.parameter_types) WITH ORDINALITY AS u (t, n)
@@ -40,6 +42,8 @@ export type Planned =
 export class Bench {
   readonly #session: Session;
   readonly #path: string;
+  /** Longest time of a statement that is executed, as PostgreSQL writes it. */
+  readonly #measuring: string;
   /** Whether the table's name alone means the table, as the connected role's search_path has it. */
   readonly unqualified: boolean;
   /** From the table's statistics, by column. */
@@ -50,18 +54,23 @@ export class Bench {
     path: string,
     unqualified: boolean,
     columns: Map<string, ColumnValues>,
+    measuring: string,
   ) {
     this.#session = session;
     this.#path = path;
+    this.#measuring = measuring;
     this.unqualified = unqualified;
     this.columns = columns;
   }
 
-  /** `oid`: the table's. The session is the bench's own. */
-  static async open(session: Session, schema: string, table: string, oid: string): Promise<Bench> {
-    const { path } = await session.one(z.object({ path: z.string() }), SQL.path);
+  /** For statements about one table. The session is the bench's own. */
+  static async open(
+    session: Session,
+    { schema, table, oid }: { schema: string; table: string; oid: string },
+  ): Promise<Bench> {
+    const path = await rolesPath(session);
     // The table's schema last: the names of its neighbours are found as well, and nothing is hidden by them.
-    const whole = [path.trim(), ident(schema)].filter((part) => part !== "").join(", ");
+    const whole = [path, ident(schema)].filter((part) => part !== "").join(", ");
     const rows = await session.rows(
       z.object({
         column: z.string(),
@@ -72,10 +81,19 @@ export class Bench {
       SQL.values,
       [schema, table],
     );
-    const found = await onPath(session, whole, PLANNING_LIMIT, () =>
-      session.one(z.object({ oid: z.string().nullable() }), SQL.resolve, [ident(table)]),
-    );
-    return new Bench(session, whole, found.oid === oid, new Map(rows.map(({ column, ...v }) => [column, v])));
+    const [found] = await resolveOn(session, whole, [ident(table)]);
+    const columns = new Map(rows.map(({ column, ...v }) => [column, v]));
+    return new Bench(session, whole, found === oid, columns, MEASURING_LIMIT);
+  }
+
+  /** For any statement, with the connected role's own search_path. `measuringMs`: the longest execution. */
+  static async forAny(session: Session, measuringMs: number): Promise<Bench> {
+    return new Bench(session, await rolesPath(session), false, new Map(), `${Math.round(measuringMs)}ms`);
+  }
+
+  /** The OIDs of relations by their names as a statement writes them; null: there is none of that name. */
+  resolve(names: readonly string[]): Promise<(string | null)[]> {
+    return resolveOn(this.#session, this.#path, names);
   }
 
   /** The types of the parameters as the server infers them, or why it does not take the statement. */
@@ -92,31 +110,58 @@ export class Bench {
     const call = `EXECUTE partway_rehearsal${values.length === 0 ? "" : ` (${args})`}`;
     const explain = async (mode: string, options: string) => {
       await this.#session.query("SELECT set_config('plan_cache_mode', $1, true)", [mode]);
-      const { plan } = await this.#session.one(
-        z.object({ "QUERY PLAN": z.string() }).transform((row) => ({ plan: row["QUERY PLAN"] })),
-        `EXPLAIN (FORMAT JSON, VERBOSE${options}) ${call}`,
-      );
-      return planFacts(plan);
+      return this.#explained(`EXPLAIN (FORMAT JSON, VERBOSE${options}) ${call}`);
     };
-    return this.#prepared(sql, measure ? MEASURING_LIMIT : PLANNING_LIMIT, async () => ({
+    return this.#prepared(sql, measure ? this.#measuring : PLANNING_LIMIT, async () => ({
       ok: true as const,
       custom: await explain("force_custom_plan", ""),
       prepared: await explain("force_generic_plan", ""),
-      measured: measure ? await explain("force_custom_plan", ", ANALYZE, TIMING OFF") : null,
+      measured: measure ? await explain("force_custom_plan", ", ANALYZE, TIMING OFF, BUFFERS") : null,
     }));
   }
 
-  async #prepared<T>(
+  /**
+   * The plan that no value is known to. Before 16 there is no GENERIC_PLAN, and an EXECUTE with NULLs shows it, from which
+   * the executor has taken away what NULL does not match: `removed` counts that.
+   */
+  async generic(
+    sql: string,
+    parameters: number,
+    serverVersion: number,
+  ): Promise<{ ok: true; plan: PlanFacts } | Extract<Planned, { ok: false }>> {
+    if (serverVersion >= 160_000)
+      return this.#tried(PLANNING_LIMIT, async () => ({
+        ok: true as const,
+        plan: await this.#explained(`EXPLAIN (GENERIC_PLAN, FORMAT JSON, VERBOSE) ${sql}`),
+      }));
+    const planned = await this.plan(
+      sql,
+      Array.from({ length: parameters }, () => null),
+      false,
+    );
+    return planned.ok ? { ok: true, plan: planned.prepared } : planned;
+  }
+
+  async #explained(sql: string): Promise<PlanFacts> {
+    const Row = z.object({ "QUERY PLAN": z.string() });
+    return planFacts((await this.#session.one(Row, sql))["QUERY PLAN"]);
+  }
+
+  #prepared<T>(
     sql: string,
     limit: string,
     work: () => Promise<T>,
   ): Promise<T | Extract<Planned, { ok: false }>> {
+    return this.#tried(limit, async () => {
+      await this.#session.query(`PREPARE partway_rehearsal AS ${sql}`);
+      return work();
+    });
+  }
+
+  async #tried<T>(limit: string, work: () => Promise<T>): Promise<T | Extract<Planned, { ok: false }>> {
     for (let left = TRIES; ; left--) {
       try {
-        return await onPath(this.#session, this.#path, limit, async () => {
-          await this.#session.query(`PREPARE partway_rehearsal AS ${sql}`);
-          return work();
-        });
+        return await onPath(this.#session, this.#path, limit, work);
       } catch (error) {
         if (error instanceof ConnectionLost) throw error;
         const state = sqlState(error);
@@ -128,6 +173,17 @@ export class Bench {
       }
     }
   }
+}
+
+async function rolesPath(session: Session): Promise<string> {
+  return (await session.one(z.object({ path: z.string() }), SQL.path)).path.trim();
+}
+
+function resolveOn(session: Session, path: string, names: readonly string[]): Promise<(string | null)[]> {
+  return onPath(session, path, PLANNING_LIMIT, async () => {
+    const Oid = z.object({ oid: z.string().nullable() });
+    return (await session.rows(Oid, SQL.resolve, [[...names]])).map(({ oid }) => oid);
+  });
 }
 
 /** In a read-only transaction that is rolled back, with the application's names. */

@@ -72,7 +72,13 @@ export function judge(evidence: Evidence): Judgement {
     };
   const reasons = worsenings(evidence, facts);
   if (reasons.length === 0) return { ...facts, verdict: "fine", reasons, advice: [] };
-  return { ...facts, verdict: "worse", reasons, advice: [predicateAdvice(evidence)] };
+  return { ...facts, verdict: "worse", reasons, advice: [advised(evidence)] };
+}
+
+function advised({ shape, partitionColumn: column, isHash }: Evidence): string {
+  return missingPredicate({
+    ...{ partition: shape.partition, column, isHash, analyze: "partway rehearse --analyze" },
+  });
 }
 
 function planned({ before, after, leaves, indexNames, source }: Evidence) {
@@ -122,18 +128,29 @@ function isLeftOutLater(
   return leaves.scanned < expected && measured.afterMs < worse * Math.max(measured.beforeMs, 1);
 }
 
+export interface MissingPredicate {
+  /** How the statement's conditions speak of the column. */
+  partition: Shape["partition"];
+  column: string;
+  isHash: boolean;
+  /** What to add, such as `AND created_at >= ...`; left out: with dots for the values. */
+  example?: string;
+  /** The command that shows which leaves are really read. */
+  analyze: string;
+}
+
 /** Which condition is missing for leaves to be left out. */
-function predicateAdvice({ shape, partitionColumn: column, isHash }: Evidence): string {
-  const example = isHash ? `AND ${column} = ...` : `AND ${column} >= ... AND ${column} < ...`;
-  switch (shape.partition) {
+export function missingPredicate({ partition, column, isHash, example, analyze }: MissingPredicate): string {
+  const shown = example ?? (isHash ? `AND ${column} = ...` : `AND ${column} >= ... AND ${column} < ...`);
+  switch (partition) {
     case "absent":
-      return `There is no condition on ${column}, so every leaf is read. Add one: ${example}`;
+      return `There is no condition on ${column}, so every leaf is read. Add one: ${shown}`;
     case "wrapped":
-      return `${column} stands inside an expression only, which leaves no leaf out. Compare the column itself: ${example}`;
+      return `${column} stands inside an expression only, which leaves no leaf out. Compare the column itself: ${shown}`;
     case "compared":
       return `${column} is compared with what is known only while the statement runs, or in a way that leaves no leaf out (OR, ${
         isHash ? "a range" : "another type"
-      }). partway rehearse --analyze shows which leaves are really read; a constant or parameter does better: ${example}`;
+      }). ${analyze} shows which leaves are really read; a constant or parameter does better: ${shown}`;
   }
 }
 

@@ -43,7 +43,7 @@ export async function rehearseOn(session: Session, plan: Plan, how: RehearseHow)
   const parser = await loadParser();
   const { schema, source } = plan.names;
   const workload = how.file === null ? await fromServer(session, source) : await fromFile(how.file, parser);
-  const bench = await Bench.open(session, schema, source, plan.source.oid);
+  const bench = await Bench.open(session, { schema, table: source, oid: plan.source.oid });
   const stage: Stage = { plan, bench, parser, how, ...(await newNames(session, plan, shadowOid)) };
   const statements: Rehearsed[] = [];
   const limits = [...workload.limits, ...ALWAYS_UNSEEN];
@@ -166,7 +166,7 @@ const NOTHING = {
 };
 
 /** What PREPARE, DECLARE or EXPLAIN is about, as text. */
-function bodyOf(text: string, tree: Fields): string {
+export function bodyOf(text: string, tree: Fields): string {
   const [kind] = Object.keys(tree);
   if (kind === undefined || innermost(tree).kind === kind) return text;
   const begins = /\b(with|select|insert|update|delete|merge|values|table)\b[\s\S]*$/i.exec(

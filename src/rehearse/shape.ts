@@ -44,12 +44,16 @@ const KINDS: Readonly<Record<string, Shape["kind"]>> = {
 /** They belong to the row's header: a row that went through the parent has none to show. */
 const SYSTEM = new Set(["xmin", "xmax", "cmin", "cmax"]);
 
-/** `mentions`: where the table stands (aim.ts). `columns`: the table's. `partitionColumn`: the one it is cut by. */
+/**
+ * `mentioned`: where the table stands (aim.ts). `columns`: the table's. `partitionColumn`: the one it is cut by.
+ * `others`: what other tables are called; a column of theirs may have the same name.
+ */
 export function shapeOf(
   tree: Fields,
   mentioned: readonly Fields[],
   columns: readonly string[],
   partitionColumn: string,
+  others: readonly string[] = [],
 ): Shape {
   const { kind: name, fields } = innermost(tree);
   const kind = KINDS[name] ?? "other";
@@ -66,11 +70,12 @@ export function shapeOf(
         : [],
     wholeRow: wholeRows(fields, aliases, columns),
     params: paramsOf(fields, columns),
-    partition: partitionUse(fields, partitionColumn),
+    partition: partitionUse(fields, partitionColumn, others),
   };
 }
 
-function aliasOf(range: Fields): string {
+/** What a statement calls a table at this place. */
+export function aliasOf(range: Fields): string {
   const alias = isFields(range["alias"]) ? textOf(range["alias"]["aliasname"]) : null;
   return alias ?? textOf(range["relname"]) ?? "";
 }
@@ -182,9 +187,12 @@ function numbersIn(value: unknown): number[] {
   return listOf(elements).flatMap(numbersIn);
 }
 
-function partitionUse(fields: Fields, column: string): Shape["partition"] {
+function partitionUse(fields: Fields, column: string, others: readonly string[]): Shape["partition"] {
   let found: Shape["partition"] = "absent";
-  const isColumn = (value: unknown) => lastPart(value) === column;
+  const isColumn = (value: unknown) => {
+    const parts = columnRef(value)?.parts ?? [];
+    return parts.at(-1) === column && !others.includes(parts.at(-2) ?? "");
+  };
   const inConditions = (value: unknown) =>
     everywhere(value, (one) => {
       if (isColumn(one) && found === "absent") found = "wrapped";

@@ -5,8 +5,8 @@ import { type Evidence, judge } from "../../src/rehearse/judge.js";
 import { type PlanFacts, planFacts } from "../../src/rehearse/planfacts.js";
 
 const facts = (cost: number, scanned: string[], indexes: string[] = []): PlanFacts => ({
-  ...{ cost, scanned, indexes },
-  executedMs: null,
+  ...{ cost, scanned, indexes, removed: [] },
+  ...{ executedMs: null, blocks: null },
 });
 const ok = (custom: PlanFacts, prepared = custom): Planned => ({
   ok: true,
@@ -155,7 +155,8 @@ describe("reading a plan", () => {
 
   test("leaves that are left out when the execution begins cost nothing", () => {
     const append = { "Node Type": "Append", "Total Cost": 96, "Subplans Removed": 11, Plans: [leaf(3, 8)] };
-    expect(read(append)).toEqual(facts(8, ["public.leaf_3"], ["i_3"]));
+    const removed = [{ count: 11, scanned: ["public.leaf_3"] }];
+    expect(read(append)).toEqual({ ...facts(8, ["public.leaf_3"], ["i_3"]), removed });
     // Above it a LIMIT had counted a tenth of it.
     const limit = read({ "Node Type": "Limit", "Total Cost": 9.6, Plans: [append] });
     expect(limit.cost).toBeCloseTo(0.8);

@@ -1,0 +1,63 @@
+/** A POST to an address that is a secret: who knows a webhook's path can write to it. Only its host is ever told. */
+import { badInput, messageOf } from "../errors.js";
+import { redact, registerSecret } from "../log.js";
+
+export interface Webhook {
+  /** Scheme and host, for people. */
+  shown: string;
+  post(body: unknown, timeoutMs: number): Promise<{ ok: boolean; how: string }>;
+}
+
+/** `https://...`, or `env:NAME` for an address that stands in the environment. Errors: bad-input without the address. */
+export function parseWebhook(text: string, env: NodeJS.ProcessEnv): Webhook {
+  const name = /^env:(\w+)$/.exec(text)?.[1];
+  const address = name === undefined ? text : (env[name] ?? "");
+  const url = addressOf(address);
+  if (url === null)
+    throw badInput(
+      name === undefined
+        ? "--webhook: that is not an http or https address"
+        : `--webhook: ${name} holds no http or https address`,
+      "For example --webhook https://hooks.example.com/services/..., or --webhook env:NAME.",
+    );
+  const [user, password] = [url.username, url.password].map(decodeURIComponent);
+  for (const secret of [address, url.pathname.length > 1 ? url.pathname : "", url.search, password ?? ""])
+    registerSecret(secret);
+  const headers: Record<string, string> = { "content-type": "application/json" };
+  // fetch takes no address with a password in it.
+  if (url.username !== "" || url.password !== "") {
+    headers["authorization"] = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+    url.username = "";
+    url.password = "";
+  }
+  return { shown: url.origin, post: (body, timeoutMs) => post(url, headers, body, timeoutMs) };
+}
+
+function addressOf(text: string): URL | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  // decodeURIComponent throws for these.
+  const isDecodable = !/%(?![0-9a-f]{2})/i.test(`${url.username}${url.password}`);
+  return /^https?:$/.test(url.protocol) && isDecodable ? url : null;
+}
+
+async function post(url: URL, headers: Record<string, string>, body: unknown, timeoutMs: number) {
+  try {
+    const answer = await fetch(url, {
+      ...{ method: "POST", headers, body: JSON.stringify(body) },
+      // What is told would go to whoever the answer names.
+      redirect: "manual",
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    await answer.body?.cancel();
+    const { status } = answer;
+    if (status >= 300 && status < 400)
+      return { ok: false, how: `a redirect (${status}), which is not followed` };
+    return { ok: answer.ok, how: `status ${status}` };
+  } catch (error) {
+    if (error instanceof Error && error.name === "TimeoutError")
+      return { ok: false, how: `no answer in ${timeoutMs / 1000} s` };
+    const cause = error instanceof Error && error.cause !== undefined ? `: ${messageOf(error.cause)}` : "";
+    return { ok: false, how: redact(`${messageOf(error)}${cause}`) };
+  }
+}
