@@ -30,7 +30,7 @@ if (process.env["TMPDIR"] === undefined && memoryIsFit()) process.env["TMPDIR"] 
 const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: [
     "test/migrations/{values,indexes,rights,schemes,again}.test.ts",
-    "test/{checks,engine,systems}/**",
+    "test/{checks,engine,systems,throttle}/**",
     "test/care/{killed,years}.test.ts",
     "test/insql/{functions,twins}.test.ts",
     "test/phases/{drop,retain}.test.ts",
