@@ -54,6 +54,7 @@ import { makePlan } from "./plan/index.js";
 import { newMigrationId } from "./plan/names.js";
 import type { Plan } from "./plan/types.js";
 import { makeStored, otherMigration, readStored } from "./sync/store.js";
+import { previewThrottle } from "./throttle/preview.js";
 
 export interface ConnectOptions {
   /** As psql takes it; else DATABASE_URL, else PG* and ~/.pgpass. */
@@ -118,13 +119,16 @@ export async function plan(options: PlanOptions): Promise<Plan> {
 async function planned(
   target: Target,
   request: ReturnType<typeof parseRequest>,
-  checks: Pick<Settings, "smoke" | "queries">,
+  settings: Pick<Settings, "smoke" | "queries" | "throttle">,
 ): Promise<Plan> {
   try {
     return await withSession(target, async (session) => {
       const made = await planOn(session, target, request);
-      const warnings = await previewChecks(session, made.names, checks);
-      return warnings.length === 0 ? made : { ...made, warnings };
+      const checks = await previewChecks(session, made.names, settings);
+      const throttle = await previewThrottle(session, made, settings.throttle);
+      const warnings = [...checks, ...throttle.warnings];
+      const refusals = [...made.refusals, ...throttle.refusals];
+      return { ...made, refusals, ...(warnings.length === 0 ? {} : { warnings }) };
     });
   } catch (error) {
     throw explainUntouched(error);

@@ -62,6 +62,10 @@ export type RunEventBody =
       walBytes: number | null;
       /** Changes waiting in the log by the server's statistics, not counted; null: no log. */
       logged: number | null;
+      /** The canary's times over the last minute, ms: one small statement a second, no writer's own. */
+      canary?: { p50: number; p99: number; count: number } | null;
+      /** What holds the run now, with the newest readings. */
+      held?: HeldFacts[];
     }
   /** A condition of the cutover, looked at before the locks are asked for; `ok` null: not looked at yet. */
   | { event: "check"; name: string; ok: boolean | null }
@@ -168,11 +172,28 @@ export type RunEventBody =
   | { event: "continued" }
   /** The share of the time that Partway works, in percent; between its batches it rests for the others. */
   | { event: "throttle"; percent: number }
+  /** The automatic throttle holds work back: it waits before its next piece. Told again when other signals hold. */
+  | { event: "throttled"; reasons: HeldFacts[] }
+  /** Nothing holds any more. `reason`: what did; `ms`: how long. */
+  | { event: "released"; reason: string; ms: number }
   /** on: the run rests at ready and does not begin the cutover by itself. */
   | { event: "postponed"; on: boolean }
   | { event: "stopped"; kind: string; what: string; state: string; next: string; exitCode: number }
   | { event: "finished"; outcome: Outcome; message: string }
   | { event: "log"; level: "info" | "warn" | "error"; message: string };
+
+/** What the automatic throttle looks at; `monitor`: it cannot look at all. */
+export const SIGNALS = [
+  ...(["replica-lag", "batch-time", "active", "wal-rate", "checkpoint-wal", "xmin-age"] as const),
+  ...(["sql", "canary", "between", "monitor"] as const),
+] as const;
+export type Signal = (typeof SIGNALS)[number];
+
+export interface HeldFacts {
+  signal: Signal;
+  /** `replica lag 7.2 s >= 5 s (standby1)`. */
+  reason: string;
+}
 
 export interface LeafFacts {
   name: string;

@@ -1,5 +1,5 @@
 /** Folds the events of a run into the view a screen shows. Pure; `createViewStore` is the one holder of state. */
-import { PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
+import { type HeldFacts, PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
 import { rollbackVerdict, safetyOf } from "./safety.js";
 import type { PhaseView, RunView, ViewSource } from "./view.js";
 
@@ -113,6 +113,15 @@ function step(view: RunView, event: RunEvent): RunView {
         "info",
         event.percent === 100 ? "At full speed" : `Throttled: works ${event.percent} % of the time`,
       );
+    case "throttled":
+      return foldThrottled(view, event);
+    case "released":
+      return note(
+        { ...view, held: null },
+        event.at,
+        "info",
+        `Goes on after ${Math.round(event.ms / 1000)} s: ${event.reason} no longer holds it`,
+      );
     case "postponed":
       return note(
         { ...view, postponed: event.on },
@@ -121,7 +130,7 @@ function step(view: RunView, event: RunEvent): RunView {
         event.on ? "Cutover postponed" : "Cutover allowed",
       );
     case "stopped":
-      return { ...view, stopped: event, paused: false };
+      return { ...view, stopped: event, paused: false, held: null };
     case "finished":
       return foldFinished(view, event);
     case "log":
@@ -153,7 +162,7 @@ function foldPhase(view: RunView, event: PhaseEvent): RunView {
       // A started phase means a run is at work again, whatever an earlier process left behind.
       return {
         ...{ ...next, ready: null, stopped: null, finished: null, lockTry: null },
-        ...{ map: null, comparing: null, checks: [] },
+        ...{ map: null, comparing: null, checks: [], held: null },
       };
     case "done":
       return {
@@ -234,9 +243,22 @@ function mark(view: RunView, at: string, keys: number): RunView {
 
 /** The statistics' estimate counts only while nobody counts exactly: a drain reports twice a second. */
 function foldSample(view: RunView, event: Extract<RunEvent, { event: "sample" }>): RunView {
-  const next = { ...view, sample: event };
+  const held = view.held === null || event.held === undefined ? view.held : refreshed(view.held, event.held);
+  const next = { ...view, sample: event, held };
   const counted = view.backlog !== null && Date.parse(event.at) - Date.parse(view.backlog.at) < 5_000;
   return event.logged === null || counted ? next : mark(next, event.at, event.logged);
+}
+
+/** The same reasons with the numbers of now. */
+function refreshed(held: NonNullable<RunView["held"]>, now: readonly HeldFacts[]): RunView["held"] {
+  const reasons = held.reasons.map((one) => now.find(({ signal }) => signal === one.signal) ?? one);
+  return { ...held, reasons };
+}
+
+function foldThrottled(view: RunView, event: Extract<RunEvent, { event: "throttled" }>): RunView {
+  const held = { reasons: event.reasons, since: view.held?.since ?? event.at };
+  const why = event.reasons.map(({ reason }) => reason).join("; ");
+  return note({ ...view, held }, event.at, "warn", `Held: ${why}`);
 }
 
 function foldCheck(view: RunView, { name, ok }: Extract<RunEvent, { event: "check" }>): RunView {
@@ -262,7 +284,7 @@ function foldWindow(view: RunView, event: Extract<RunEvent, { event: "window" }>
 }
 
 function foldFinished(view: RunView, event: Extract<RunEvent, { event: "finished" }>): RunView {
-  const next = { ...view, finished: event, paused: false };
+  const next = { ...view, finished: event, paused: false, held: null };
   const over = event.outcome === "done" || event.outcome === "rolled-back" || event.outcome === "aborted";
   return over ? { ...next, window: null, ready: null, lockTry: null } : next;
 }

@@ -1,6 +1,6 @@
 /** What an event read back from the journal must look like: one schema per kind; the compiler asks for a missing one. */
 import { z } from "zod";
-import { PHASES, type RunEvent, type RunEventBody } from "./events.js";
+import { PHASES, type RunEvent, type RunEventBody, SIGNALS } from "./events.js";
 import { OutcomeSchema } from "./journal-rows.js";
 
 export type Kind = RunEventBody["event"];
@@ -24,6 +24,7 @@ function of<K extends Kind, S extends z.ZodRawShape>(kind: K, shape: S) {
 
 const side = z.enum(["old", "new"]);
 const size = z.object({ heap: number, toast: number, indexes: number });
+const held = z.object({ signal: z.enum(SIGNALS), reason: text });
 const blocker = z.object({ pid: number, ageSeconds: number, query: text, application: text });
 
 /** One schema per kind; the published one (src/schema/events.ts) is made from them. */
@@ -70,7 +71,13 @@ export const EVENTS = {
     workers: z.array(z.object({ worker: number, cell: maybe, what: text, since: text })),
   }),
   comparing: of("comparing", { done: number, total: number, rows: number, secondsLeft: maybe }),
-  sample: of("sample", { walBytesPerSecond: maybe, walBytes: maybe, logged: maybe }),
+  sample: of("sample", {
+    walBytesPerSecond: maybe,
+    walBytes: maybe,
+    logged: maybe,
+    canary: z.object({ p50: number, p99: number, count: number }).nullable().exactOptional(),
+    held: z.array(held).exactOptional(),
+  }),
   check: of("check", { name: text, ok: flag.nullable() }),
   backlog: of("backlog", { direction, keys: number, appliedPerSecond: maybe }),
   validation: of("validation", {
@@ -153,6 +160,8 @@ export const EVENTS = {
   paused: of("paused", {}),
   continued: of("continued", {}),
   throttle: of("throttle", { percent: number }),
+  throttled: of("throttled", { reasons: z.array(held) }),
+  released: of("released", { reason: text, ms: number }),
   postponed: of("postponed", { on: flag }),
   stopped: of("stopped", { kind: text, what: text, state: text, next: text, exitCode: number }),
   finished: of("finished", { outcome: OutcomeSchema, message: text }),

@@ -2,7 +2,14 @@
  * What a screen may know: a plain object folded from events (fold.ts). Of everything outside `ui/`, a screen
  * imports this file and the types of events.ts, nothing else.
  */
-import { type LeafFacts, PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
+import {
+  type HeldFacts,
+  type LeafFacts,
+  PHASES,
+  type PhaseName,
+  type RunEvent,
+  type UndoName,
+} from "./events.js";
 
 export type PhaseStatus = "waiting" | "running" | "done" | "failed";
 
@@ -23,6 +30,8 @@ export interface RunView {
   paused: boolean;
   /** The share of the time that Partway works, in percent; 100: at full speed. */
   throttle: number;
+  /** What holds work back now, since when; null: nothing does. */
+  held: { reasons: HeldFacts[]; since: string } | null;
   /** The run does not begin the cutover by itself. */
   postponed: boolean;
   copy: Extract<RunEvent, { event: "copy" }> | null;
@@ -74,6 +83,7 @@ export function emptyView(facts: {
     undo: null,
     paused: false,
     throttle: 100,
+    held: null,
     postponed: false,
     copy: null,
     backup: null,

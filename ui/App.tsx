@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import type { Wish } from "../state/events.js";
 import type { RunView, ViewSource } from "../state/view.js";
 import { type Controls, IDLE, isOver, type Press, press, settle } from "./controls.js";
+import { factsOf } from "./facts.js";
 import { oneLine, wrapWords } from "./format.js";
 import { shapeFor } from "./grid.js";
 import { type Size, useNow, useSize, useView } from "./hooks.js";
@@ -23,6 +24,7 @@ import { Phases } from "./parts/Phases.js";
 import { Pieces, type PiecesProps } from "./parts/Pieces.js";
 import { Progress } from "./parts/Progress.js";
 import { Ready } from "./parts/Ready.js";
+import { useTheme } from "./theme.js";
 
 export interface AppProps {
   source: ViewSource;
@@ -44,7 +46,9 @@ export function App({ source, onCommand, onLeave, whole, watching = false, clock
   const size = useSize();
   const now = useNow(clock, !isOver(view));
   const controls = useControls({ source, onCommand, onLeave, watching }, view);
-  const free = panelRows(view, size, 0, whole !== undefined);
+  const { glyphs } = useTheme();
+  const facts = factsOf(view, now, { heights: glyphs.spark, width: 8 }).length;
+  const free = panelRows(view, size, facts, whole !== undefined);
   const looking = useLooking(view, size, free, controls.typed === null);
   const open = !controls.help && controls.typed === null && !isOver(view);
   return (
@@ -77,7 +81,7 @@ export function App({ source, onCommand, onLeave, whole, watching = false, clock
         <Outcome view={view} columns={size.columns} />
         <Lower view={view} controls={controls} size={size} watching={watching} />
       </Box>
-      <Keys view={view} controls={controls} watching={watching} />
+      <Keys view={view} controls={controls} watching={watching} columns={size.columns} />
     </Box>
   );
 }

@@ -33,6 +33,8 @@ export function factsOf(view: RunView, now: number, spark: Spark): Fact[] {
     view.lockTry === null ? null : lockTry(view.lockTry, now),
     view.cutover === null ? null : cutover(view.cutover),
     ...(view.window === null ? [] : window(view.window, now)),
+    canary(view),
+    view.held === null ? null : held(view.held, now),
     view.throttle === 100 ? null : fact("throttle", `works ${view.throttle} % of the time`, "warn"),
     view.postponed ? fact("postponed", "no cutover until it is allowed", "warn") : null,
   ];
@@ -73,6 +75,24 @@ function indexes(event: Of<"index">): Fact {
 function wal({ sample }: RunView): Fact | null {
   if (sample?.walBytesPerSecond == null || sample.walBytes === null) return null;
   return fact("WAL", `${bytes(sample.walBytesPerSecond)}/s, ${bytes(sample.walBytes)} in this run (server)`);
+}
+
+/** One small statement a second, timed by Partway; not the application's own. */
+function canary({ sample }: RunView): Fact | null {
+  if (sample?.canary == null) return null;
+  const { p50, p99 } = sample.canary;
+  return fact("canary", `${fine(p50)}, 99 % within ${fine(p99)} (last minute)`);
+}
+
+/** A look-up by key takes less than a millisecond. */
+function fine(ms: number): string {
+  return ms < 10 ? `${ms.toFixed(1)} ms` : millis(ms);
+}
+
+function held({ reasons, since }: NonNullable<RunView["held"]>, now: number): Fact {
+  const seconds = Math.max(0, now - Date.parse(since)) / 1000;
+  const text = reasons.map(({ reason }) => oneLine(reason)).join("; ");
+  return fact("held", `${Number.isNaN(seconds) ? "" : `${countdown(seconds)}: `}${text}`, "warn");
 }
 
 /** Until the cutover: `about` at this run's pace, from and to by the plan's forecast. */

@@ -91,6 +91,10 @@ export function lineFor(event: RunEvent, view: RunView): string | null {
       return "continued";
     case "throttle":
       return event.percent === 100 ? "at full speed" : `throttled: works ${event.percent} % of the time`;
+    case "throttled":
+      return `held: ${event.reasons.map(({ reason }) => reason).join("; ")}`;
+    case "released":
+      return `goes on after ${duration(event.ms)}; held by: ${event.reason}`;
     case "postponed":
       return event.on ? "cutover postponed" : "cutover allowed";
     case "stopped":

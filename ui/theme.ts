@@ -70,12 +70,16 @@ const ASCII: Glyphs = {
   caret: "_",
 };
 
+/**
+ * Read on black as on white: green and amber as dark as that asks (contrast 3.6 and more on both), where the terminal has
+ * more than 16 colours; where not, they are its own green and yellow.
+ */
 const COLOURED: Theme["styles"] = {
   plain: {},
   strong: { bold: true },
   quiet: { dimColor: true },
-  good: { color: "green" },
-  warn: { color: "yellow" },
+  good: { color: "#2e8b57" },
+  warn: { color: "#a88000" },
   bad: { color: "red", bold: true },
 };
 

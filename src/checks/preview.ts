@@ -19,7 +19,7 @@ export async function previewChecks(
     ["query", queries],
   ] as const)
     for (const { name, sql } of list) {
-      const why = await problem(session, statementOf(sql, names));
+      const why = await previewSql(session, statementOf(sql, names));
       if (why === null) continue;
       const advice = "Mend it in the configuration file before the run begins, which keeps it as it is then.";
       const code = what === "query" ? "query-cannot-run" : "smoke-check-cannot-run";
@@ -28,9 +28,11 @@ export async function previewChecks(
   return warnings;
 }
 
-async function problem(session: Session, sql: string): Promise<string | null> {
+/** Why a statement cannot be run, asked of the planner; null: it can. `mayWrite`: it need not be read-only. */
+export async function previewSql(session: Session, sql: string, mayWrite = false): Promise<string | null> {
   const answer = await readOnly(session, TIMEOUT_MS, () => portal(session, `EXPLAIN (FORMAT JSON) ${sql}`));
   if (!answer.ok) return answer.error;
+  if (mayWrite) return null;
   const writes = answer.value.texts.some((text) => /"Node Type": "(ModifyTable|LockRows)"/.test(text));
   return writes ? "it writes or locks rows, and is run in a READ ONLY transaction" : null;
 }

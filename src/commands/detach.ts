@@ -3,11 +3,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { RawThrottle } from "../config/throttle.js";
 import { DEFAULT_STATE, openJournal } from "../engine/state-dir.js";
 import { EXIT, messageOf, PartwayError } from "../errors.js";
 
 /** What this process was told and its successor must know; the rest stands in the journal. */
-export interface Told {
+export interface Told extends RawThrottle {
   state?: string | undefined;
   url?: string | undefined;
   hold?: boolean | undefined;
@@ -48,6 +49,16 @@ const FLAGS = {
   lockTries: "--lock-tries",
   holdBudget: "--hold-budget",
   hookTimeout: "--hook-timeout",
+  maxReplicaLag: "--max-replica-lag",
+  maxBatchTime: "--max-batch-time",
+  maxActive: "--max-active",
+  maxXminAge: "--max-xmin-age",
+  maxWalRate: "--max-wal-rate",
+  maxCheckpointWal: "--max-checkpoint-wal",
+  throttleSql: "--throttle-sql",
+  canarySql: "--canary-sql",
+  maxCanary: "--max-canary",
+  between: "--between",
 } as const satisfies { [K in keyof Told]?: string };
 
 /** The arguments of `partway` that go on with migration `id`. The connection is not among them: others see arguments. */

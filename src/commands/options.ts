@@ -56,7 +56,7 @@ export function withSettings(command: Command): Command {
   command.on("option:lines", () => {
     process.env["INK_SCREEN_READER"] = "true";
   });
-  return command
+  return withThrottle(command)
     .option("--workers <n>", "connections for copy, index and validation (default 2)")
     .option("--batch-blocks <n>", "8 kB blocks in one copy batch (default 8192)")
     .option(
@@ -84,6 +84,21 @@ export function withSettings(command: Command): Command {
         ...PHASES,
       ]),
     );
+}
+
+/** What holds heavy work back by itself; each takes `off`. */
+function withThrottle(command: Command): Command {
+  return command
+    .option("--max-replica-lag <time>", "hold while a replica is further behind; or off (default 10s)")
+    .option("--max-batch-time <time>", "rest as long as a copy batch took, when it took longer than this")
+    .option("--max-active <n>", "hold while so many other sessions run a statement")
+    .option("--max-xmin-age <n>", "hold while the oldest snapshot is so many transactions old")
+    .option("--max-wal-rate <bytes>", "hold while the server writes more WAL a second, for example 50MB")
+    .option("--max-checkpoint-wal <n>", "hold while WAL since the last checkpoint is n % of max_wal_size")
+    .option("--throttle-sql <select>", "hold while this gives true or a number above 0")
+    .option("--canary-sql <statement>", "time this every second (default: a look-up by key)")
+    .option("--max-canary <time>", "hold while the canary takes longer")
+    .option("--between <hours>", "heavy work only in these hours: '22:00-06:00 Europe/Berlin' (default UTC)");
 }
 
 /** Whether the run cuts over by itself. */

@@ -8,6 +8,7 @@ import { parseDuration, parseMilliseconds } from "./duration.js";
 import type { QueryConfig, SmokeConfig } from "./schema.js";
 import { parseTableName } from "./table-name.js";
 import { checkTemplate, defaultTemplate } from "./template.js";
+import { parseThrottle, type RawThrottle } from "./throttle.js";
 
 /** As typed on the command line, merged over the configuration file. */
 export interface RawOptions {
@@ -25,7 +26,7 @@ export interface RawOptions {
   nullKeys?: string | undefined;
 }
 
-export interface RawSettings {
+export interface RawSettings extends RawThrottle {
   workers?: string | undefined;
   batchBlocks?: string | undefined;
   lockTimeout?: string | undefined;
@@ -124,6 +125,7 @@ export function parseSettings(raw: RawSettings): Settings {
       typeof query === "string" ? { name: `query ${at + 1}`, sql: query } : query,
     ),
     onHangup: parseHangup(raw.onHangup ?? "stop"),
+    throttle: parseThrottle(raw),
   };
 }
 

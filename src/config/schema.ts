@@ -50,6 +50,18 @@ const settingsShape = {
   on: hooks.optional(),
   hookTimeout: z.string().optional(),
   onHangup: z.enum(["stop", "continue"]).optional(),
+  /** The automatic throttle (src/config/throttle.ts); `off` where a value may be. */
+  maxReplicaLag: z.string().optional(),
+  maxBatchTime: z.string().optional(),
+  maxActive: number.optional(),
+  maxXminAge: number.optional(),
+  maxWalRate: number.optional(),
+  maxCheckpointWal: number.optional(),
+  throttleSql: z.string().optional(),
+  canarySql: z.string().optional(),
+  maxCanary: z.string().optional(),
+  /** Hours of the day: `22:00-06:00 Europe/Berlin`. */
+  between: z.string().optional(),
   /** Rehearse the application's statements before the cutover; `required`: no cutover without. */
   rehearse: z.strictObject({ file: z.string().optional(), required: z.boolean().optional() }).optional(),
 };

@@ -187,6 +187,11 @@ export class Connections {
     return session;
   }
 
+  /** A connection beside the run's own, which the caller gives back. */
+  beside(signal: AbortSignal): Promise<Session> {
+    return Session.open(this.#target, signal);
+  }
+
   /** Who waits behind the phase's sessions for longer than `afterMs`. The helper looks; it is opened again when lost. */
   async waiter(afterMs: number): Promise<Waiter | null> {
     if (this.#open.size === 0) return null;

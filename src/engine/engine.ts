@@ -17,18 +17,21 @@ import { describeTarget, type Target } from "../pg/target.js";
 import type { OnHangup, PhaseContext, Settings } from "../phases/phase.js";
 import { phaseForecast } from "../plan/forecast.js";
 import type { Plan } from "../plan/types.js";
+import { Brake } from "../throttle/brake.js";
+import { isWatched, Monitor } from "../throttle/monitor.js";
 import { Audience } from "./audience.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
 import { Endurance } from "./endure.js";
 import { explainFault } from "./faults.js";
+import { gatesOf } from "./gates.js";
 import { cannot, closing, eventOf, goneMeanwhile, haltedBy, type Intent } from "./intent.js";
 import { introduction, recordOf } from "./introduce.js";
 import { obeyOthers } from "./other-terminal.js";
 import { Patience } from "./patience.js";
 import { reconcile } from "./reconcile.js";
 import { heldUp, rehearseFirst } from "./rehearsed.js";
-import { Sampler, sampledLog } from "./sampler.js";
+import { monitored, Sampler, sampledLog } from "./sampler.js";
 import { Samples } from "./samples.js";
 import { smokeFailed, smokeFailure } from "./smoke-failure.js";
 import { Steering } from "./steering.js";
@@ -71,6 +74,8 @@ export class Engine {
   readonly #connections: Connections;
   readonly #endurance: Endurance;
   readonly #sampler: Sampler;
+  readonly #brake: Brake;
+  readonly #monitor: Monitor;
   readonly #owner: Owner;
   readonly #hooks: Hooks;
   readonly #audience: Audience;
@@ -110,6 +115,15 @@ export class Engine {
       session: () => this.#connections.observer,
       log: () => sampledLog(plan, this.#lastState),
       emit: (body) => this.#guarded(() => this.#emit(body)),
+      beside: () => ({ canary: this.#monitor.canary, held: [...this.#brake.holding] }),
+    });
+    const { throttle } = options.settings;
+    this.#brake = new Brake(isWatched(throttle), (event) => this.#guarded(() => this.#emit(event)));
+    this.#monitor = new Monitor({
+      ...{ plan, settings: throttle, warn: (message) => this.#guarded(() => warn(message)) },
+      open: (signal) => this.#connections.beside(signal),
+      when: () => monitored(plan, this.#lastState),
+      judged: (held) => this.#brake.set(held),
     });
     this.#owner = { pid: process.pid, host: hostname(), startedAt: new Date().toISOString() };
     const table = `${plan.names.schema}.${plan.names.source}`;
@@ -212,6 +226,7 @@ export class Engine {
     this.#guarded(() => this.#steering.begin(this.#audience.view));
     if (this.#isBroken) return;
     this.#sampler.start();
+    this.#monitor.start();
     this.#deafen = obeyOthers(
       journal,
       plan.id,
@@ -277,8 +292,8 @@ export class Engine {
     const event = this.#made(body);
     const { journal, plan } = this.#o;
     journal.event(event);
-    const sample = this.#samples.of(body, performance.now());
-    if (sample !== null) journal.measurement(plan.id, { ...sample, at: event.at });
+    for (const sample of this.#samples.of(body, performance.now()))
+      journal.measurement(plan.id, { ...sample, at: event.at });
     if (body.event === "smoke-done") this.#restCode = body.failed.length > 0 ? EXIT.smokeFailed : EXIT.done;
     this.#hooks.hear(this.#audience.view, event);
     this.#audience.tell(event);
@@ -308,6 +323,7 @@ export class Engine {
     this.#steering.set(context);
     if (to === this.#lastState) return;
     this.#lastState = to;
+    this.#monitor.look();
     if (to === "halted") this.#halted(snapshot.context);
     else if (snapshot.status === "done") this.#watch(this.#ended(ENDS.get(to) ?? "done"));
   }
@@ -367,12 +383,10 @@ export class Engine {
       target,
       open: () => this.#connections.open(),
       lease: this.#connections.lease,
-      record: recordOf(journal, plan.id),
+      record: recordOf(journal, plan.id, (ms) => this.#monitor.batch(ms)),
       emit: (body) => (body.event === "map" ? this.#sampler.calm(body) : this.#emit(body)),
       signal: stopped,
-      // Where the names are swapped nothing rests: who goes back wants to be back.
-      gate: (workedMs, until) =>
-        this.#steering.gate(stopped, state === "cutover" || state === "rollback" ? 0 : workedMs, until),
+      ...gatesOf(this.#steering, this.#brake, stopped, state === "cutover" || state === "rollback"),
     };
   }
 
@@ -425,6 +439,7 @@ export class Engine {
     this.#sampler.stop();
     this.#actor.stop();
     await this.#effect.catch(() => undefined);
+    await this.#monitor.stop();
     await this.#connections.close();
     const known = this.#explain(error);
     this.#o.log.error({ stack: known.stack }, "the run broke off");
@@ -459,6 +474,7 @@ export class Engine {
     const { journal, plan } = this.#o;
     this.#deafen();
     this.#sampler.stop();
+    await this.#monitor.stop();
     await this.#connections.close();
     if (error !== null) this.#o.log.error({ stack: error.stack, cause: messageOf(error.cause) }, "stopped");
     const last = this.#made(

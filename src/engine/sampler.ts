@@ -14,6 +14,8 @@ export interface SamplerOptions {
   /** The change log, quoted and qualified; null: this is no moment to ask anything. */
   log(): string | null;
   emit(body: RunEventBody): void;
+  /** What the monitor of the throttle knows beside it. */
+  beside?(): Pick<Extract<RunEventBody, { event: "sample" }>, "canary" | "held">;
 }
 
 const EVERY_MS = 1000;
@@ -96,7 +98,7 @@ export class Sampler {
     );
     // The run may have ended, or come to its locks, while the server answered.
     if (this.#timer === undefined || this.#o.log() === null) return;
-    this.#o.emit({ event: "sample", ...this.#rate(wal), logged });
+    this.#o.emit({ event: "sample", ...this.#rate(wal), logged, ...this.#o.beside?.() });
   }
 
   #rate(wal: number | null): { walBytesPerSecond: number | null; walBytes: number | null } {
@@ -125,4 +127,14 @@ export class Sampler {
 export function sampledLog(plan: Plan, state: string): string | null {
   if (state === "cutover" || state === "rollback" || state === "halted") return null;
   return sidesOf(plan, state === "retain" ? "reverse" : "forward").log;
+}
+
+const BEFORE_CUTOVER = ["backup", "shadow", "copy", "index", "validate", "ready"];
+
+/** Is this a moment for the throttle's monitor to ask, and does the source still have its name? */
+export function monitored(plan: Plan, state: string): { ask: boolean; source: boolean } {
+  return {
+    ask: state !== "drop" && state !== "abort" && sampledLog(plan, state) !== null,
+    source: BEFORE_CUTOVER.includes(state),
+  };
 }

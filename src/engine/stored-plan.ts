@@ -5,14 +5,34 @@ import type { MigrationRecord } from "../../state/journal-rows.js";
 import { WORKING, type Working } from "../../state/machine.js";
 import { QueryShape, SmokeCheckShape } from "../checks/types.js";
 import { mergePolicy, parseSettings, type RawSettings } from "../config/request.js";
+import { parseThrottle, rawThrottle } from "../config/throttle.js";
 import { badInput, PartwayError } from "../errors.js";
 import type { Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
+import type { ThrottleSettings } from "../throttle/types.js";
 
 /** Written by this program and guarded by the journal's checks: the version is what has to be looked at. */
 const PlanShape = z.custom<Plan>(
   (value) => z.object({ version: z.literal(1), id: z.string() }).safeParse(value).success,
 );
+
+const limit = z.number().nullable();
+const ThrottleShape = z.object({
+  maxReplicaLagMs: limit,
+  isReplicaLagAsked: z.boolean(),
+  maxActive: limit,
+  maxBatchMs: limit,
+  maxXminAge: limit,
+  maxWalRate: limit,
+  maxCheckpointWal: limit,
+  sql: z.string().nullable(),
+  canarySql: z.string().nullable(),
+  maxCanaryMs: limit,
+  between: z.object({ from: z.number(), to: z.number(), zone: z.string() }).nullable(),
+}) satisfies z.ZodType<ThrottleSettings>;
+
+/** Of a migration that an older Partway began: the defaults. */
+const UNTHROTTLED = parseThrottle({});
 
 const SettingsShape = z.object({
   workers: z.number(),
@@ -30,6 +50,7 @@ const SettingsShape = z.object({
   smokeFailure: z.enum(["report", "rollback"]).default("report"),
   queries: z.array(QueryShape).default([]),
   onHangup: z.enum(["stop", "continue"]).default("stop"),
+  throttle: ThrottleShape.default(UNTHROTTLED),
   rehearse: z.object({ file: z.string().nullable(), required: z.boolean() }).nullable().default(null),
 });
 
@@ -87,6 +108,7 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     smokeFailure: s.smokeFailure,
     queries: s.queries,
     onHangup: s.onHangup,
+    ...rawThrottle(s.throttle),
     rehearse:
       s.rehearse === null ? undefined : { file: s.rehearse.file ?? undefined, required: s.rehearse.required },
   };

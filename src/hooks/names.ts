@@ -20,7 +20,7 @@ const FULL_NAMES: readonly string[] = [
   ...[BEFORE_CUTOVER, "cutover:forward", "cutover:reverse"],
   ...["window:opened", "window:safe", "window:unsafe", "paused", "continued"],
   ...["smoke:passed", "smoke:failed"],
-  ...["throttle", "postponed"],
+  ...["throttle", "throttled", "released", "postponed"],
   ...FAULT_KINDS.map((kind) => `stopped:${kind}`),
   ...["done", "rolled-back", "aborted", "ready-for-cutover", "retained", "stopped"].map(
     (outcome) => `finished:${outcome}`,
@@ -59,6 +59,8 @@ export function hookNames(before: RunView, event: RunEvent): string[] {
     case "paused":
     case "continued":
     case "throttle":
+    case "throttled":
+    case "released":
     case "postponed":
       return [event.event];
     case "backup":

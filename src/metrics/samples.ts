@@ -1,5 +1,5 @@
 /** What a scrape is told of one migration, from the view that a screen shows. Pure. */
-import { PHASES } from "../../state/events.js";
+import { PHASES, SIGNALS } from "../../state/events.js";
 import type { RunView } from "../../state/view.js";
 
 /** Every metric of a migration: its help text. All are gauges but the counter, whose name ends in _total. */
@@ -7,6 +7,9 @@ export const HELP = {
   partway_phase: "1 for the phase the migration is in, else 0; ready: kept current until the cutover",
   partway_phase_seconds: "How long a phase that is done took",
   partway_paused: "1 while the run is paused",
+  partway_throttled: "1 for each signal that holds work back now, else 0",
+  partway_canary_seconds:
+    "What the canary, one small statement a second, took in the last minute; no writer's own latency",
   partway_copy_rows: "Rows copied",
   partway_copy_rows_estimated: "Rows there are to copy, by the planner's estimate",
   partway_copy_batches: "Batches committed",
@@ -29,9 +32,11 @@ export const HELP = {
 export type MetricName = keyof typeof HELP;
 
 /** The label that a metric has beside `migration` and `table`. */
-export const EXTRA_LABEL: Partial<Record<MetricName, "phase" | "direction">> = {
+export const EXTRA_LABEL: Partial<Record<MetricName, "phase" | "direction" | "reason" | "quantile">> = {
   partway_phase: "phase",
   partway_phase_seconds: "phase",
+  partway_throttled: "reason",
+  partway_canary_seconds: "quantile",
   partway_backlog_keys: "direction",
   partway_applied_keys_per_second: "direction",
   partway_cutover_tries: "direction",
@@ -64,6 +69,10 @@ export function samplesOf(view: RunView, facts: { lockTries: number; lastEventAt
   const samples: Sample[] = [
     ...PHASE_VALUES.map((phase): Sample => flag("partway_phase", phase === now, phase)),
     flag("partway_paused", view.paused),
+    ...SIGNALS.map((signal): Sample => {
+      const holds = view.held?.reasons.some((one) => one.signal === signal) === true;
+      return flag("partway_throttled", holds, signal);
+    }),
     { name: "partway_lock_tries_total", value: facts.lockTries },
   ];
   const add = (name: MetricName, value: number | null, extra?: string) => {
@@ -71,6 +80,11 @@ export function samplesOf(view: RunView, facts: { lockTries: number; lastEventAt
   };
   for (const { name, status, ms } of view.undo === null ? view.phases : [...view.phases, view.undo])
     if (status === "done" && ms !== null) add("partway_phase_seconds", ms / 1000, name);
+  const canary = now === "ended" ? null : (view.sample?.canary ?? null);
+  if (canary !== null) {
+    add("partway_canary_seconds", canary.p50 / 1000, "0.5");
+    add("partway_canary_seconds", canary.p99 / 1000, "0.99");
+  }
   if (copy !== null) {
     add("partway_copy_rows", copy.rowsDone);
     add("partway_copy_rows_estimated", copy.rowsEstimated);

@@ -26,7 +26,7 @@ async function run(context: PhaseContext): Promise<void> {
     context.emit({ event: "log", level: "info", message: "no backup, as asked" });
     return;
   }
-  await context.gate();
+  await context.heavy();
   const tools = await findTools(Math.floor(plan.source.serverVersion / 10_000), await toolDirs());
   await makeBackup({
     plan,

@@ -152,7 +152,7 @@ async function run(context: PhaseContext): Promise<void> {
   const waiting = batches.filter((batch) => !committed.has(batch.number));
   const generation = stored.generation;
   try {
-    await runPool(sessions, waiting, context.gate, async (worker, batch) => {
+    await runPool(sessions, waiting, context.heavy, async (worker, batch) => {
       const started = performance.now();
       const cell = cells.cellOf(batch.number);
       map.begin(worker.pid, cell, `blocks ${batch.from} to ${batch.to}`);

@@ -118,7 +118,7 @@ async function dedupe(
   if (session === undefined) return;
   progress.step("removing rows that were copied twice");
   await session.query(`ANALYZE ${log}`);
-  await runPool(sessions, [...leaves.entries()], context.gate, async (worker, [at, leaf]) => {
+  await runPool(sessions, [...leaves.entries()], context.heavy, async (worker, [at, leaf]) => {
     progress.visit(worker.pid, at, leaf.name);
     const some = await worker.query(`SELECT FROM ${loggedPairs(plan)} WHERE ${leaf.constraint} LIMIT 1`);
     if (some.rows.length > 0) {
@@ -149,7 +149,7 @@ async function buildLeafIndexes(
   progress.step("building indexes");
   const watching = watchBuilds(await context.open(), sessions, progress);
   try {
-    await runPool(sessions, tasks, context.gate, async (worker, { index, leaf, at, name }) => {
+    await runPool(sessions, tasks, context.heavy, async (worker, { index, leaf, at, name }) => {
       const found = existing.byName.get(`${leaf.oid}/${name}`);
       const missing = found?.valid !== true && !existing.attached.has(`${leaf.oid}/${index.shadowName}`);
       if (missing) {
@@ -185,7 +185,7 @@ async function attachAll(
   const existing = await existingIndexes(session, shadowOid);
   let workedMs = 0;
   for (const index of plan.indexes) {
-    await context.gate(workedMs);
+    await context.heavy(workedMs);
     const from = performance.now();
     await lease.tx(session, async () => {
       if (!existing.byName.has(`${shadowOid}/${index.shadowName}`))
@@ -244,7 +244,7 @@ async function statistics(
     for (const { sql: text } of identityByIndex(plan, shadow, leaves)) await session.query(text);
   });
   progress.step("freezing rows, gathering statistics");
-  await runPool(sessions, [...leaves.entries()], context.gate, async (worker, [at, leaf]) => {
+  await runPool(sessions, [...leaves.entries()], context.heavy, async (worker, [at, leaf]) => {
     progress.visit(worker.pid, at, leaf.name);
     // VACUUM cannot run in the transaction that checks the epoch; a process taken over sends no more than one.
     await lease.tx(worker, () => Promise.resolve());

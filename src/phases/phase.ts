@@ -6,6 +6,7 @@ import type { Lease } from "../pg/lease.js";
 import type { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 import type { Plan, Statement } from "../plan/types.js";
+import type { ThrottleSettings } from "../throttle/types.js";
 
 export interface Settings {
   /** Copy, index and validation connections. */
@@ -38,6 +39,8 @@ export interface Settings {
   onHangup: OnHangup;
   /** Rehearse the application's statements before the cutover: from where, and whether it may be left out. */
   rehearse: { file: string | null; required: boolean } | null;
+  /** What holds heavy work back by itself. */
+  throttle: ThrottleSettings;
 }
 
 export type OnHangup = "stop" | "continue";
@@ -81,6 +84,10 @@ export interface PhaseContext {
    * since the last time, for which a throttled run rests now. `until` ends the waiting too, without an error.
    */
   gate(workedMs?: number, until?: AbortSignal): Promise<void>;
+  /** The gate before a piece of heavy work (copy, build, comparison, backup): waits for the automatic throttle as well. */
+  heavy(workedMs?: number, until?: AbortSignal): Promise<void>;
+  /** The gate of an applier that merely follows: the automatic throttle slows it, and never stops it. */
+  follower(workedMs?: number, until?: AbortSignal): Promise<void>;
 }
 
 export interface Phase {

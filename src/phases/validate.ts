@@ -122,6 +122,8 @@ export async function validateDirection(
   apply: () => Promise<unknown>,
 ): Promise<Comparison> {
   for (let round = 1; ; round++) {
+    // Before the drain, not after it: what is held here would only let the log grow again.
+    await context.heavy();
     await apply();
     const progress = new CompareProgress(context);
     const comparison = await compareAndReport(context, direction, partitionedOid, progress).catch(

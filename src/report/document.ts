@@ -4,6 +4,7 @@ import type { Doc } from "./doc.js";
 import type { History } from "./history.js";
 import {
   backlogSection,
+  heldSection,
   interruptionsSection,
   rateSection,
   timelineSection,
@@ -18,6 +19,7 @@ import { smokeSection } from "./sections/smoke.js";
 export function documentOf(history: History): Doc {
   const { migration, madeAt, madeBy } = history;
   const plans = plansSection(history);
+  const held = heldSection(history);
   return {
     title: `Migration ${migration.id}`,
     state: stateOf(history),
@@ -34,6 +36,7 @@ export function documentOf(history: History): Doc {
       forecastSection(history),
       rateSection(history),
       backlogSection(history),
+      ...(held === null ? [] : [held]),
       writersSection(history),
       interruptionsSection(history),
       notesSection(history),

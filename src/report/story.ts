@@ -40,6 +40,25 @@ export function stretchesOf(history: History): Stretch[] {
   });
 }
 
+/** When the throttle held work back; one that no process told the end of ends with its last sign of life. */
+export function holdsOf(history: History): (Span & { reason: string })[] {
+  const holds: (Span & { reason: string })[] = [];
+  let open: { from: number; reason: string } | null = null;
+  const close = (to: number) => {
+    if (open !== null) holds.push({ ...open, to });
+    open = null;
+  };
+  for (const event of history.events) {
+    const at = Date.parse(event.at);
+    if (event.event === "throttled")
+      open ??= { from: at, reason: event.reasons.map(({ reason }) => reason).join("; ") };
+    else if (event.event === "released" || event.event === "stopped" || event.event === "finished") close(at);
+    else if (event.event === "process") close(signsOfLife(history).findLast((sign) => sign < at) ?? at);
+  }
+  close(history.isDriven ? Date.parse(history.madeAt) : (signsOfLife(history).at(-1) ?? 0));
+  return holds;
+}
+
 /** Every moment at which the journal heard of the run, in order. */
 function signsOfLife({ events, batches, indexBuilds, measurements }: History): number[] {
   return [...events, ...batches, ...indexBuilds, ...measurements]

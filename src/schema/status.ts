@@ -38,6 +38,13 @@ const view = z
     startedAt: instant,
     paused: z.boolean(),
     throttle: z.number().describe("The share of the time that it works, in percent; 100 is full speed."),
+    held: z
+      .object({ reasons: EVENTS.throttled.shape.reasons, since: instant })
+      .nullable()
+      .describe("What holds work back by itself, with the newest readings; null: nothing does."),
+    canary: EVENTS.sample.shape.canary.describe(
+      "What the canary, one small statement a second, took in the last minute, ms; null: not known.",
+    ),
     postponed: z.boolean().describe("Whether it rests at ready instead of beginning the cutover."),
     phases: z.array(phase).describe("In order."),
     undo: phase.nullable().describe("A rollback or abort, once asked for."),
@@ -101,7 +108,7 @@ export function statusDocument(report: StatusReport): StatusDocument {
   const { view: v, position, driver, database: now, next } = report;
   const view: StatusDocument["view"] = {
     ...{ safety: v.safety, startedAt: v.startedAt, paused: v.paused, phases: v.phases, undo: v.undo },
-    ...{ throttle: v.throttle, postponed: v.postponed },
+    ...{ throttle: v.throttle, postponed: v.postponed, held: v.held, canary: v.sample?.canary ?? null },
     ...{ backup: v.backup, copy: v.copy, index: v.index, backlog: v.backlog, validation: v.validation },
     ...{ lockTry: v.lockTry, cutover: v.cutover, window: v.window, ready: v.ready },
     ...{ stopped: v.stopped, finished: v.finished, log: v.log },

@@ -16,6 +16,7 @@ export interface DrainContext {
   signal: AbortSignal;
   /** The phases' gate (phases/phase.ts). */
   gate(workedMs?: number, until?: AbortSignal): Promise<void>;
+  follower(workedMs?: number, until?: AbortSignal): Promise<void>;
 }
 
 /** Measures the apply rate over the last ten seconds and reports the backlog. */
@@ -146,7 +147,7 @@ export async function follow(
   const meter = new ApplyMeter(context, options);
   let workedMs = 0;
   while (!until.aborted) {
-    await context.gate(workedMs, until);
+    await context.follower(workedMs, until);
     if (until.aborted) return;
     const from = performance.now();
     const applied = await step(session, { ...options, limit: APPLY_BATCH });

@@ -7,6 +7,7 @@ import { makeBackup } from "../../src/backup/make.js";
 import { Manifest } from "../../src/backup/manifest.js";
 import { findTools, type Tools, toolDirs } from "../../src/backup/tools.js";
 import { readTable } from "../../src/catalog/read.js";
+import { parseThrottle } from "../../src/config/throttle.js";
 import { PartwayError } from "../../src/errors.js";
 import type { Lease } from "../../src/pg/lease.js";
 import { ident, qualified } from "../../src/pg/quote.js";
@@ -158,6 +159,7 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
       hooks: [],
       hookTimeoutMs: 60_000,
       onHangup: "stop",
+      throttle: parseThrottle({}),
       rehearse: null,
     },
     open: async () => {
@@ -169,6 +171,8 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
     emit: (event) => events.push(event),
     signal: abort.signal,
     gate: async () => abort.signal.throwIfAborted(),
+    heavy: async () => abort.signal.throwIfAborted(),
+    follower: async () => abort.signal.throwIfAborted(),
   };
   return {
     context,

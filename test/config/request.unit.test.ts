@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseDuration, parseMilliseconds } from "../../src/config/duration.js";
 import { mergeOptions, parseRequest, parseSettings, type RawOptions } from "../../src/config/request.js";
 import { parseTableName, sameTable } from "../../src/config/table-name.js";
+import { parseThrottle } from "../../src/config/throttle.js";
 
 describe("durations", () => {
   test.each([
@@ -114,6 +115,7 @@ describe("run settings", () => {
       hooks: [],
       hookTimeoutMs: 60_000,
       onHangup: "stop",
+      throttle: parseThrottle({}),
     });
   });
 

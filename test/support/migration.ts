@@ -7,6 +7,7 @@ import { fingerprint } from "../../src/catalog/fingerprint.js";
 import { readTable } from "../../src/catalog/read.js";
 import { survey } from "../../src/catalog/survey.js";
 import { parseRequest, type RawOptions } from "../../src/config/request.js";
+import { parseThrottle } from "../../src/config/throttle.js";
 import { runEffect } from "../../src/engine/effects.js";
 import { PartwayError } from "../../src/errors.js";
 import { type Lease, takeLease } from "../../src/pg/lease.js";
@@ -39,6 +40,7 @@ const SETTINGS: Settings = {
   smokeFailure: "report",
   queries: [],
   onHangup: "stop",
+  throttle: parseThrottle({ maxReplicaLag: "off" }),
 };
 
 /** The clock of every plan here, unless a test says otherwise: the number of leaves must not depend on the day. */
@@ -191,6 +193,8 @@ export class TestMigration {
       emit: (event) => void this.events.push(event),
       signal: stop.signal,
       gate: async () => stop.signal.throwIfAborted(),
+      heavy: async () => stop.signal.throwIfAborted(),
+      follower: async () => stop.signal.throwIfAborted(),
       close: async () => {
         await Promise.all(opened.map((session) => session.end()));
       },

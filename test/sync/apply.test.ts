@@ -205,7 +205,8 @@ test("applying the same log rows again would double or lose rows", async () => {
 test("two appliers at once would double a row or stop each other for good", async () => {
   await app.query("UPDATE public.orders SET note = 'x' WHERE id <= 50");
   const other = await context.open();
-  const quiet = { emit: () => undefined, signal: context.signal, gate: async () => undefined };
+  const free = async () => undefined;
+  const quiet = { emit: () => undefined, signal: context.signal, gate: free, follower: free };
   const { limit, ...rest } = options();
   expect(limit).toBe(5000);
   await Promise.all([drain(applier, rest, quiet), drain(other, rest, quiet)]);
@@ -218,7 +219,7 @@ test("a throttled run would never come to the end of its log: while it rests, mo
   const rests: number[] = [];
   const gate = async (workedMs = 0) => void rests.push(workedMs);
   const { limit: _all, ...rest } = options();
-  await drain(applier, rest, { emit: () => undefined, signal: context.signal, gate });
+  await drain(applier, rest, { emit: () => undefined, signal: context.signal, gate, follower: gate });
   expect(rests).toEqual([0, 0]);
 });
 

@@ -32,7 +32,7 @@ test("a run ready for cutover says so and offers the key", async () => {
 
     10:01:46 Everything is ready: press c to cut over.
 
-    q quit safely   p pause   c cut over now   l log   ? help"
+    q quit safely   p pause   c cut over now   l log   - + slower, faster   ? help"
   `);
 });
 
@@ -85,7 +85,7 @@ test("a busy lock shows who holds it, for how long and with which query, without
 
 
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   d detach   ? help"
   `);
 });
 
@@ -117,7 +117,7 @@ test("in the window the operator sees that rollback is safe and how long it stay
 
     10:01:46 The application is on the new table; locks held 61 ms
 
-    q quit safely   p pause   r roll back   l log   ? help"
+    q quit safely   p pause   r roll back   l log   - + slower, faster   ? help"
   `);
 });
 
@@ -147,7 +147,7 @@ test("in the window an unsafe rollback is named with its reason and not offered"
 
     10:01:46 The application is on the new table; locks held 61 ms
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   d detach   ? help"
   `);
 });
 
@@ -183,7 +183,7 @@ test("a rollback under way is told apart from the window", async () => {
 
     10:01:46 The application is on the new table; locks held 61 ms
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   d detach   ? help"
   `);
 });
 
@@ -215,6 +215,6 @@ test("the drop of the old table is the last phase an operator sees", async () =>
 
     10:01:46 The application is on the new table; locks held 61 ms
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   d detach   ? help"
   `);
 });

@@ -60,3 +60,19 @@ test("NO_COLOR removes every style, and a locale without UTF-8 every glyph beyon
   expect(themeFor({ NO_COLOR: "", LC_ALL: "de_DE.utf8" }).styles.bad).toEqual({ color: "red", bold: true });
   expect(themeFor({ LC_ALL: "de_DE.utf8" }).glyphs.done).toBe("✔");
 });
+
+test("no colour vanishes on a white terminal, or on a black one", () => {
+  const named: Record<string, string> = { red: "#cd0000" };
+  const part = (hex: string, at: number) => {
+    const value = Number.parseInt(hex.slice(at, at + 2), 16) / 255;
+    return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  };
+  // WCAG 2: relative luminance, and contrast with white and black.
+  for (const { color } of Object.values(themeFor({}).styles)) {
+    if (color === undefined) continue;
+    const hex = named[color] ?? color;
+    expect(hex).toMatch(/^#[0-9a-f]{6}$/);
+    const light = 0.2126 * part(hex, 1) + 0.7152 * part(hex, 3) + 0.0722 * part(hex, 5);
+    expect(Math.min(1.05 / (light + 0.05), (light + 0.05) / 0.05)).toBeGreaterThan(3);
+  }
+});

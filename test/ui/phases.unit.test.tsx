@@ -53,7 +53,7 @@ test("the operator sees a backup being written, its size, and that nothing is to
 
 
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   o postpone   ? help"
   `);
 });
 
@@ -82,7 +82,7 @@ test("the operator sees the shadow being made", async () => {
 
 
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   o postpone   ? help"
   `);
 });
 
@@ -111,7 +111,7 @@ test("the operator sees how far the copy is, how fast, and when it will be done"
 
 
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   o postpone   ? help"
   `);
 });
 
@@ -149,7 +149,7 @@ test("a paused run says so, and how to go on", async () => {
 
     10:00:23 Paused
 
-    q quit safely   p continue   l log   ? help"
+    q quit safely   p continue   l log   - + slower, faster   o postpone   ? help"
   `);
 });
 
@@ -191,7 +191,7 @@ test("the operator sees how many indexes are built and which one is under way", 
 
 
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   o postpone   ? help"
   `);
 });
 
@@ -220,7 +220,7 @@ test("the operator sees the verdict of the validation while the change log is dr
 
 
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   o postpone   ? help"
   `);
 });
 
@@ -270,6 +270,51 @@ test("a difference found by validation is not mistaken for success", async () =>
     10:01:45 error: Validation found a difference
     10:01:46 error: Row missing in orders_2026_01: key (42), 2026-01-05
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   o postpone   ? help"
   `);
+});
+
+test("a run that the throttle holds would look as if it hung: why, since when, and what the canary measures", async () => {
+  const reasons = (seconds: string) => [
+    { signal: "replica-lag" as const, reason: `replica lag ${seconds} s >= 5 s (standby1)` },
+  ];
+  const sample = { event: "sample", walBytesPerSecond: null, walBytes: null, logged: null } as const;
+  const screen = await show(
+    [
+      ...SHADOWED,
+      started(10, "copy"),
+      event(11, COPYING),
+      event(12, { event: "throttled", reasons: reasons("7.2") }),
+      event(15, { ...sample, canary: { p50: 0.42, p99: 31, count: 60 }, held: reasons("9.8") }),
+    ],
+    16,
+  );
+  expect(screen.frame()).toMatchInlineSnapshot(`
+    "public.orders                                                 orders_3f9a1c  16s
+    PostgreSQL 18.1, database shop on db.internal:5432
+    The source is untouched; the application is using it. Quit any time: the run
+    resumes.
+
+    ✔ backup    done       9.0s  backup     1.23 GB by pg_dump, verified
+    ✔ shadow    done       0.4s  copied     1,000,000 rows, 120 of 600 batches
+    ‖ copy      held       6.0s  canary     0.4 ms, 99 % within 31 ms (last minute)
+    · index     waiting          held       4s: replica lag 9.8 s >= 5 s (standby1)
+    · validate  waiting
+    · cutover   waiting
+    · retain    waiting
+    · drop      waiting
+
+    ████░░░░░░░░░░░░░░░░ 20%  1,000,000 of ~5,000,000 rows  83,330 rows/s  48s left
+
+
+
+
+
+    10:00:12 warning: Held: replica lag 7.2 s >= 5 s (standby1)
+
+    q quit safely   p pause   l log   - + slower, faster   o postpone   ? help"
+  `);
+  screen.push(event(17, { event: "released", reason: "replica lag 7.2 s >= 5 s (standby1)", ms: 5000 }));
+  await screen.until("Goes on after 5 s");
+  expect(screen.frame()).not.toContain("held ");
 });

@@ -100,7 +100,7 @@ test("the copy shows which blocks are copied, where each worker is, and how long
 
 
 
-    q quit safely   p pause   l log   arrows look at a part   ? help"
+    q quit safely   p pause   l log   arrows look at a part   o postpone   ? help"
   `);
 });
 
@@ -145,7 +145,7 @@ test("on a big terminal every worker has a line, with how long it has been there
 
 
 
-    q quit safely   p pause   l log   arrows look at a part   ? help"
+    q quit safely   p pause   l log   arrows look at a part   - + slower, faster   o postpone   d detach   ? help"
   `);
 });
 
@@ -178,7 +178,7 @@ test("a thousand partitions fold into the lines there are, and each can still be
 
 
 
-    q quit safely   p pause   l log   arrows look at a leaf   ? help"
+    q quit safely   p pause   l log   arrows look at a leaf   o postpone   ? help"
   `);
   screen.type("\u001b[C");
   await screen.until("orders_p0: done, ~1,000 rows");
@@ -219,7 +219,7 @@ test("few partitions are drawn wide, each filled as far as it is", async () => {
 
 
 
-    q quit safely   p pause   l log   arrows look at a leaf   ? help"
+    q quit safely   p pause   l log   arrows look at a leaf   - + slower, faster   o postpone   d detach   ? help"
   `);
 });
 
@@ -270,7 +270,7 @@ test("a comparison shows how far both sides have been read, and a partition that
 
 
 
-    q quit safely   p pause   l log   arrows look at a leaf   ? help"
+    q quit safely   p pause   l log   arrows look at a leaf   o postpone   ? help"
   `);
 });
 
@@ -313,7 +313,7 @@ test("before the locks are asked for, every condition of the cutover is ticked",
 
 
 
-    q quit safely   p pause   l log   ? help"
+    q quit safely   p pause   l log   - + slower, faster   d detach   ? help"
   `);
 });
 

@@ -1,7 +1,7 @@
 /** The bottom line: the keys that do something now, and what the last one led to. */
 import { Box } from "ink";
 import type { RunView } from "../../state/view.js";
-import { type Controls, canCutOver, canRollBack, isOver, pending } from "../controls.js";
+import { type Controls, canCutOver, canPostpone, canRollBack, isOver, pending } from "../controls.js";
 import { Line, Span } from "./Line.js";
 
 export interface KeysProps {
@@ -9,9 +9,12 @@ export interface KeysProps {
   controls: Controls;
   /** Another process runs it. */
   watching: boolean;
+  columns: number;
 }
 
-export function Keys({ view, controls, watching }: KeysProps) {
+const GAP = 3;
+
+export function Keys({ view, controls, watching, columns }: KeysProps) {
   if (isOver(view)) return null;
   const waitingFor = controls.asked === null ? null : pending(controls.asked, view);
   const message = controls.notice ?? waitingFor;
@@ -19,9 +22,9 @@ export function Keys({ view, controls, watching }: KeysProps) {
     <Box flexDirection="column" flexShrink={0}>
       <Line tone="warn">{message ?? " "}</Line>
       <Line>
-        {keysFor(view, controls, watching).map(([key, does], index) => (
+        {keysFor(view, controls, watching, columns).map(([key, does], index) => (
           <Span key={key}>
-            {index === 0 ? "" : "   "}
+            {index === 0 ? "" : " ".repeat(GAP)}
             <Span tone="strong">{key}</Span> <Span tone="quiet">{does}</Span>
           </Span>
         ))}
@@ -30,7 +33,10 @@ export function Keys({ view, controls, watching }: KeysProps) {
   );
 }
 
-function keysFor(view: RunView, controls: Controls, watching: boolean): [key: string, does: string][] {
+type Shown = [key: string, does: string];
+
+/** The keys that do something now: those that are asked for most, and of the others as many as there is room for. */
+function keysFor(view: RunView, controls: Controls, watching: boolean, columns: number): Shown[] {
   if (controls.typed !== null) {
     return [
       ["Enter", "roll back"],
@@ -38,7 +44,7 @@ function keysFor(view: RunView, controls: Controls, watching: boolean): [key: st
       ["Ctrl-C", watching ? "leave" : "quit safely"],
     ];
   }
-  const keys: [string, string][] = [
+  const keys: Shown[] = [
     watching ? ["q", "leave; the run goes on"] : ["q", "quit safely"],
     ["p", view.paused ? "continue" : "pause"],
   ];
@@ -47,5 +53,19 @@ function keysFor(view: RunView, controls: Controls, watching: boolean): [key: st
   keys.push(["l", "log"]);
   if (view.map !== null)
     keys.push(["arrows", view.map.of === "leaves" ? "look at a leaf" : "look at a part"]);
-  return [...keys, ["?", controls.help ? "close help" : "help"]];
+  const last: Shown = ["?", controls.help ? "close help" : "help"];
+  for (const more of others(view, watching)) if (widthOf([...keys, more, last]) <= columns) keys.push(more);
+  return [...keys, last];
+}
+
+function others(view: RunView, watching: boolean): Shown[] {
+  return [
+    ["- +", "slower, faster"],
+    ...(canPostpone(view) ? [["o", view.postponed ? "allow cutover" : "postpone"] satisfies Shown] : []),
+    ...(watching ? [] : [["d", "detach"] satisfies Shown]),
+  ];
+}
+
+function widthOf(keys: readonly Shown[]): number {
+  return keys.reduce((sum, [key, does]) => sum + key.length + 1 + does.length, (keys.length - 1) * GAP);
 }

@@ -17,6 +17,7 @@ const LOOKS = {
   passed: { glyph: "passed", word: "not run", tone: "quiet" },
   running: { glyph: "running", word: "running", tone: "strong" },
   paused: { glyph: "paused", word: "paused", tone: "warn" },
+  held: { glyph: "paused", word: "held", tone: "warn" },
   stopped: { glyph: "paused", word: "stopped", tone: "warn" },
   ended: { glyph: "passed", word: "ended", tone: "quiet" },
   done: { glyph: "done", word: "done", tone: "good" },
@@ -36,7 +37,7 @@ export function Phases({ view, now }: { view: RunView; now: number }) {
 
 function PhaseRow({ phase, look, now }: { phase: PhaseView; look: Look; now: number }) {
   const { glyphs } = useTheme();
-  const running = look.word === "running" || look.word === "paused";
+  const running = ["running", "paused", "held"].includes(look.word);
   const ms = phase.ms ?? (running && phase.startedAt !== null ? now - Date.parse(phase.startedAt) : null);
   const time = ms === null || Number.isNaN(ms) ? "" : duration(ms);
   return (
@@ -51,7 +52,8 @@ function lookOf(phase: PhaseView, index: number, view: RunView): Look {
   if (phase.status === "running") {
     if (view.undo !== null && view.undo !== phase) return LOOKS.ended;
     if (isOver(view)) return LOOKS.stopped;
-    return view.paused ? LOOKS.paused : LOOKS.running;
+    if (view.paused) return LOOKS.paused;
+    return view.held === null ? LOOKS.running : LOOKS.held;
   }
   const overtaken = view.phases.slice(index + 1).some((later) => later.status !== "waiting");
   return phase.status === "waiting" && overtaken ? LOOKS.passed : LOOKS[phase.status];

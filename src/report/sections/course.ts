@@ -1,8 +1,9 @@
 /** How it went: the phases over time, the copy's rate, the change log, and who was kept waiting. */
-import { count, duration, moment, plural } from "../../../ui/format.js";
+import { count, duration, millis, moment, plural } from "../../../ui/format.js";
 import {
   type Bar,
   type Block,
+  folded,
   type LineChart,
   NOT_MEASURED,
   type Section,
@@ -11,7 +12,7 @@ import {
 } from "../doc.js";
 import { eventsOf, type History } from "../history.js";
 import { levels, rowRate } from "../series.js";
-import { type Stretch, stretchesOf, workOf } from "../story.js";
+import { holdsOf, type Stretch, stretchesOf, workOf } from "../story.js";
 
 const TONES: Record<Stretch["how"], Tone> = {
   done: "good",
@@ -31,10 +32,13 @@ export function timelineSection(history: History): Section {
     tone: TONES[how],
     label: `${duration(to - from)}${how === "done" ? "" : `, ${how}`}`,
   });
-  const rows = names.map((name) => ({
-    name,
-    bars: stretches.filter(({ state }) => state === name).map(bar),
-  }));
+  const holds = holdsOf(history).map(
+    ({ from, to, reason }): Bar => ({ from, to, tone: "warn", label: `${duration(to - from)}: ${reason}` }),
+  );
+  const rows = [
+    ...names.map((name) => ({ name, bars: stretches.filter(({ state }) => state === name).map(bar) })),
+    ...(holds.length === 0 ? [] : [{ name: "held", bars: holds }]),
+  ];
   const work = workOf(stretches);
   return {
     title: "Timeline",
@@ -43,7 +47,7 @@ export function timelineSection(history: History): Section {
       {
         kind: "text",
         tone: "quiet",
-        text: "Times are UTC. Where the run waited or nobody ran it, the axis is cut (//) and the length written above. Green: done; orange: stopped by the operator; red: failed, or its process vanished.",
+        text: "Times are UTC. Where the run waited or nobody ran it, the axis is cut (//) and the length written above. Green: done; orange: stopped by the operator, or held by the throttle; red: failed, or its process vanished.",
       },
     ],
   };
@@ -80,6 +84,26 @@ export function backlogSection(history: History): Section {
   return { title: "Change log", blocks: charts.length === 0 ? [NOT_MEASURED] : charts };
 }
 
+/** When heavy work was held back, by what, and for how long. Null: it never was. */
+export function heldSection(history: History): Section | null {
+  const holds = holdsOf(history);
+  if (holds.length === 0) return null;
+  const whole = holds.reduce((sum, { from, to }) => sum + (to - from), 0);
+  const rows = holds.map(({ from, to, reason }) => [
+    moment(new Date(from).toISOString()),
+    duration(to - from),
+    reason,
+  ]);
+  const text = `Held ${plural(holds.length, "time")}, ${duration(whole)} in all. The application was not affected; its changes were captured all the time.`;
+  return {
+    title: "Held back by the throttle",
+    blocks: [
+      { kind: "text", text },
+      { kind: "table", head: ["from", "for", "why, when it began"], right: [1], rows: folded(rows, 20) },
+    ],
+  };
+}
+
 const chart = (of: LineChart): Block => ({ kind: "line", chart: of });
 
 /** The application's own times, where the journal has them. */
@@ -89,20 +113,35 @@ export function writersSection(history: History): Section {
     moment(one.at),
     `${Math.round(one.longestStallMs)} ms`,
   ]);
-  const latency: Block = {
-    kind: "text",
-    text: "Latency of single statements during the run: not measured.",
-    tone: "quiet",
-  };
-  if (rows.length === 0) return { title: "Writers", blocks: [latency] };
-  return {
-    title: "Writers",
-    blocks: [
-      { kind: "table", head: ["swap of the names", "at", "longest stall of a writer"], right: [2], rows },
-      latency,
-    ],
-  };
+  const swaps: Block[] =
+    rows.length === 0
+      ? []
+      : [{ kind: "table", head: ["swap of the names", "at", "longest stall of a writer"], right: [2], rows }];
+  return { title: "Writers", blocks: [...swaps, ...canaryBlocks(history)] };
 }
+
+/** The canary stands for the application's statements, and is called by its name. */
+function canaryBlocks(history: History): Block[] {
+  const charts = CANARY.flatMap(([name, title]): Block[] => {
+    const lines = levels(history.measurements, name);
+    const values = lines.flat().map(({ v }) => v);
+    if (values.length === 0) return [];
+    const words = `At most ${millis(Math.max(...values))}, at last ${millis(values.at(-1) ?? 0)}.`;
+    return [chart({ title, unit: "ms", lines, words })];
+  });
+  if (charts.length === 0)
+    return [
+      { kind: "text", text: "Latency of single statements during the run: not measured.", tone: "quiet" },
+    ];
+  const note =
+    "The canary is one small statement a second that Partway times itself, network included: a look-up by key, or the one that was given. It is not the application's own latency.";
+  return [...charts, { kind: "text", tone: "quiet", text: note }];
+}
+
+const CANARY = [
+  ["canary-p50", "Canary: half of the statements of the last minute took at most"],
+  ["canary-p99", "Canary: 99 % of the statements of the last minute took at most"],
+] as const;
 
 /** Stops of every kind, and when somebody went on. */
 export function interruptionsSection(history: History): Section {

@@ -1,0 +1,91 @@
+/** The automatic throttle as typed, to its settings and back (a resume reads them from the journal). */
+import { badInput } from "../errors.js";
+import { hoursText, parseHours } from "../throttle/hours.js";
+import type { ThrottleSettings } from "../throttle/types.js";
+import { parseMilliseconds } from "./duration.js";
+
+/** Each takes `off` as well, which takes back what a configuration file says. */
+export interface RawThrottle {
+  maxReplicaLag?: string | undefined;
+  maxBatchTime?: string | undefined;
+  maxActive?: string | undefined;
+  maxXminAge?: string | undefined;
+  maxWalRate?: string | undefined;
+  maxCheckpointWal?: string | undefined;
+  throttleSql?: string | undefined;
+  canarySql?: string | undefined;
+  maxCanary?: string | undefined;
+  between?: string | undefined;
+}
+
+/** A replica that is this far behind answers its readers from the past, and would lose that much in a failover. */
+const REPLICA_LAG = "10s";
+
+const OFF = "off";
+const UNITS = { "": 1, kB: 1000, MB: 1_000_000, GB: 1_000_000_000 } as const;
+
+/** Errors: bad-input naming the option. */
+export function parseThrottle(raw: RawThrottle): ThrottleSettings {
+  const given = <T>(text: string | undefined, option: string, parse: (text: string, option: string) => T) =>
+    text === undefined || text.trim().toLowerCase() === OFF ? null : parse(text, option);
+  return {
+    maxReplicaLagMs: given(raw.maxReplicaLag ?? REPLICA_LAG, "--max-replica-lag", parseMilliseconds),
+    isReplicaLagAsked: raw.maxReplicaLag !== undefined,
+    maxBatchMs: given(raw.maxBatchTime, "--max-batch-time", parseMilliseconds),
+    maxActive: given(raw.maxActive, "--max-active", parseCount),
+    maxXminAge: given(raw.maxXminAge, "--max-xmin-age", parseCount),
+    maxWalRate: given(raw.maxWalRate, "--max-wal-rate", parseBytes),
+    maxCheckpointWal: given(raw.maxCheckpointWal, "--max-checkpoint-wal", parseCount),
+    sql: given(raw.throttleSql, "--throttle-sql", parseSql),
+    canarySql: given(raw.canarySql, "--canary-sql", parseSql),
+    maxCanaryMs: given(raw.maxCanary, "--max-canary", parseMilliseconds),
+    between: given(raw.between, "--between", parseHours),
+  };
+}
+
+/** What `parseThrottle` makes the same settings of. */
+export function rawThrottle(settings: ThrottleSettings): RawThrottle {
+  const { maxReplicaLagMs, isReplicaLagAsked } = settings;
+  const number = (value: number | null, unit = ""): string | undefined =>
+    value === null ? undefined : `${value}${unit}`;
+  return {
+    maxReplicaLag: isReplicaLagAsked ? (number(maxReplicaLagMs, "ms") ?? OFF) : undefined,
+    maxBatchTime: number(settings.maxBatchMs, "ms"),
+    maxActive: number(settings.maxActive),
+    maxXminAge: number(settings.maxXminAge),
+    maxWalRate: number(settings.maxWalRate),
+    maxCheckpointWal: number(settings.maxCheckpointWal),
+    throttleSql: settings.sql ?? undefined,
+    canarySql: settings.canarySql ?? undefined,
+    maxCanary: number(settings.maxCanaryMs, "ms"),
+    between: settings.between === null ? undefined : hoursText(settings.between),
+  };
+}
+
+function parseCount(text: string, option: string): number {
+  const digits = text.trim().replaceAll("_", "");
+  if (!/^[1-9]\d{0,9}$/.test(digits))
+    throw badInput(
+      `${option}: "${text}" is not a whole number above zero`,
+      `For example ${option} 100, or ${option} off.`,
+    );
+  return Number(digits);
+}
+
+function parseBytes(text: string, option: string): number {
+  const match = /^(\d{1,12})\s*(kB|MB|GB)?$/.exec(text.trim());
+  const unit = (match?.[2] ?? "") as keyof typeof UNITS;
+  const value = Number(match?.[1] ?? 0) * UNITS[unit];
+  if (value <= 0)
+    throw badInput(
+      `${option}: "${text}" is no number of bytes a second`,
+      `Write a whole number and kB, MB or GB: ${option} 50MB.`,
+    );
+  return value;
+}
+
+function parseSql(text: string, option: string): string {
+  if (text.trim() === "")
+    throw badInput(`${option}: no statement is given`, `For example ${option} 'SELECT busy FROM ops.load'.`);
+  return text.trim();
+}
