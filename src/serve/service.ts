@@ -12,6 +12,7 @@ import { type Asked, buildApp } from "./app.js";
 import { clockText, Desk } from "./desk.js";
 import { runJob } from "./jobs.js";
 import { ServiceMetrics } from "./metrics.js";
+import { UNTOUCHED } from "./refusals.js";
 import { Scheduler, type SchedulerEvent } from "./scheduler.js";
 import type { ServeSettings } from "./settings.js";
 
@@ -95,7 +96,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       maxHeaderSize: 16_384,
       keepAliveTimeout: 5_000,
     },
-    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+    getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: unreadable }),
   );
   server.maxConnections = CONNECTIONS;
   const at = await listen(server, settings);
@@ -123,6 +124,15 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       tell({ event: "stopped" });
     },
   };
+}
+
+/** For what does not come as far as the application: a request without a sensible host or path. */
+function unreadable(): Response {
+  const error = {
+    ...{ code: "bad-request", message: "the request cannot be read", state: UNTOUCHED },
+    next: "Look at its path and its Host header.",
+  };
+  return globalThis.Response.json({ error }, { status: 400 });
 }
 
 /** A server that is away may come back; one that will never let us in is told now. Errors: as `Session.open`. */

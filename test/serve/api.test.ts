@@ -1,4 +1,5 @@
 /** The API of Analytics-Pulse, driven by an HTTP client: every endpoint, every refusal. */
+import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CARE_SQL } from "../../src/care/store.js";
 import { adopt } from "../../src/care.js";
@@ -261,6 +262,22 @@ describe("somebody would get in, or not learn why not", () => {
     refused(await service.ask(`${BASE}/list?table=events&table=plain`), "bad-request");
     refused(await service.ask(`${BASE}/list?tabel=events`), "bad-request");
     refused(await service.ask(`${BASE}/create`, { body: { table: '"' } }), "bad-request");
+  });
+
+  test("with a host that is none", async () => {
+    const { port } = new URL(service.url);
+    const [status, text] = await new Promise<[number | undefined, string]>((resolve, reject) => {
+      const asked = request({ port, host: "127.0.0.1", path: "/healthz", headers: { host: "no host" } });
+      asked.on("error", reject).on("response", (answer) => {
+        let said = "";
+        answer.setEncoding("utf8").on("data", (piece: string) => {
+          said += piece;
+        });
+        answer.on("end", () => resolve([answer.statusCode, said]));
+      });
+      asked.end();
+    });
+    expect([status, ErrorAnswer.parse(JSON.parse(text)).error.code]).toEqual([400, "bad-request"]);
   });
 
   test("while other maintenance is at work", async () => {
