@@ -88,7 +88,7 @@ let whole: string[];
 
 test("the script would leave out what the migration alters beside the table, or ask for more than that", async () => {
   whole = await script();
-  const lock = db.version === "18" ? "MAINTAIN" : "UPDATE";
+  const lock = Number(db.version) >= 17 ? "MAINTAIN" : "UPDATE";
   expect(whole.map(said)).toEqual([
     'GRANT "shop" TO "mover";',
     'GRANT "stock" TO "mover";',
@@ -153,7 +153,7 @@ test("a role that may not use its memberships would be told to be granted them a
   await admin.query(membership);
   const needed = await script({ missing: true });
   const expected =
-    db.version === "18"
+    Number(db.version) >= 16
       ? `GRANT ${ident(name("shop"))} TO ${mover} WITH INHERIT TRUE, SET TRUE;`
       : `ALTER ROLE ${mover} INHERIT;`;
   expect(needed).toContain(expected);
