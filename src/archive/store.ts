@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS partway.partition_archive (
   ofTable: /*sql*/ `${ROW} WHERE a.table_name = $1::oid::regclass ORDER BY a.begun_at`,
   /** By its name or the leaf's. */
   named: /*sql*/ `${ROW} WHERE a.verified_at IS NOT NULL AND $1 IN (a.id, a.leaf_name, a.leaf_schema || '.' || a.leaf_name) ORDER BY a.begun_at`,
+  isEmpty: /*sql*/ `SELECT (NOT EXISTS (SELECT FROM partway.partition_archive))::text AS present`,
+  drop: /*sql*/ "DROP TABLE partway.partition_archive",
   begin: /*sql*/ `
 INSERT INTO partway.partition_archive (id, table_name, leaf, leaf_schema, leaf_name, bound, settings)
 VALUES ($1, $2::oid, $3::oid, $4, $5, $6, $7::jsonb)`,
@@ -121,4 +123,11 @@ export async function beginArchive(
 ): Promise<void> {
   const { id, table, leaf, schema, name, bound } = row;
   await session.query(ARCHIVE_SQL.begin, [id, table, leaf, schema, name, bound, JSON.stringify(settings)]);
+}
+
+/** Away with the table where it says of no archive where it is: that nobody else would know. */
+export async function dropEmptyArchives(session: Session): Promise<void> {
+  if (!(await isThere(session))) return;
+  if ((await session.one(Present, ARCHIVE_SQL.isEmpty)).present === "true")
+    await session.query(ARCHIVE_SQL.drop);
 }
