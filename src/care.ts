@@ -61,6 +61,7 @@ export interface MaintainOptions
   retention?: string | undefined;
   signal?: AbortSignal | undefined;
   onTry?: ((attempt: LockTry) => void) | undefined;
+  onArchive?: CareWork["onArchive"];
   /** After each table. */
   onTable?: ((outcome: MaintainOutcome) => void) | undefined;
 }
@@ -130,6 +131,7 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
       settings,
       signal,
       onTry: options.onTry ?? (() => undefined),
+      onArchive: options.onArchive,
     };
     const result: MaintainResult = { tables: [], exitCode: EXIT.done };
     const stored = await readPolicies(session);

@@ -15,6 +15,17 @@ export {
   type StateOptions,
 } from "./api.js";
 export {
+  type ArchiveOptions,
+  type ArchiveReport,
+  archive,
+  archives,
+  type ListedArchive,
+  type PlaceOptions,
+  type RestoreLeafOptions,
+  type RestoreLeafReport,
+  restoreLeaf,
+} from "./archive.js";
+export {
   type ArchiveProgress,
   type ArchiveRowsOptions,
   type ArchiveRowsReport,

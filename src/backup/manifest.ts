@@ -8,7 +8,8 @@ import { errnoOf, writeWhole } from "./files.js";
 
 export const MANIFEST = "manifest.json";
 
-const Column = z.object({
+/** A column as a manifest has it. */
+export const Column = z.object({
   attnum: z.number().int(),
   name: z.string().min(1),
   type: z.string().min(1),
@@ -93,8 +94,8 @@ export async function readManifest(dir: string): Promise<Manifest | null> {
   );
 }
 
-/** The parsed text, or null, which no schema here accepts, when it is not JSON. */
-function parseJson(text: string): unknown {
+/** The parsed text, or null, which no manifest's schema accepts, when it is not JSON. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

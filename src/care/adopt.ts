@@ -44,6 +44,7 @@ export async function adoptTable(
     ...(cut === null ? {} : { leaf: whole.leaf, ahead: whole.ahead }),
     ...(whole.retentionText === null ? {} : { retention: whole.retentionText }),
     expired: whole.expired,
+    ...(whole.archive === null ? {} : { archive: whole.archive }),
     thresholds: wanted.thresholds ?? {},
     enabled: whole.enabled,
   };

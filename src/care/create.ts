@@ -70,7 +70,8 @@ export async function createLeaf(
       ],
       after: async () => {
         await session.query(`ALTER TABLE ${made} DROP CONSTRAINT ${ident(check)}`);
-        if (template.identity === "i" && template.leaf !== null) await identity(session, template.leaf, made);
+        if (template.identity === "i" && template.leaf !== null)
+          await takeIdentity(session, template.leaf, made);
       },
     });
   };
@@ -93,7 +94,8 @@ export async function createLeaf(
   }
 }
 
-async function identity(session: Session, model: string, made: string): Promise<void> {
+/** The replica identity by index of `model`, an OID, for the leaf `made`. */
+export async function takeIdentity(session: Session, model: string, made: string): Promise<void> {
   const Index = z.object({ plain: z.string() });
   const found = await session.maybe(Index, CREATE_SQL.identityIndex, [model, made]);
   if (found !== null)

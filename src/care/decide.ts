@@ -1,4 +1,5 @@
 /** What a maintenance run has to do, from what there is, the policy and the clock. Pure: the dry run prints this. */
+import type { ArchiveSettings } from "../config/schema.js";
 import { renderLeafName } from "../config/template.js";
 import { freeName } from "../plan/names.js";
 import { parseBound } from "./bound.js";
@@ -102,10 +103,17 @@ export function missingLeaves(
 /**
  * The leaves whose UPPER bound is not above now minus retention, oldest first: in one whose lower bound alone is past
  * it there may be rows that are not (FEATURES N21). A bound that is no whole hour counts as the next one.
+ * `restored`: OIDs of leaves that were brought back, and are to stay.
  */
-export function expiredLeaves(table: CareTable, policy: Policy, now: bigint): CareLeaf[] {
+export function expiredLeaves(
+  table: CareTable,
+  policy: Policy,
+  now: bigint,
+  restored: ReadonlySet<string> = new Set(),
+): CareLeaf[] {
   return table.leaves.filter(
-    ({ kind, pending, range }) => kind !== "foreign" && !pending && hasExpired(range, policy, now),
+    ({ oid, kind, pending, range }) =>
+      kind !== "foreign" && !pending && !restored.has(oid) && hasExpired(range, policy, now),
   );
 }
 
@@ -114,10 +122,20 @@ function hasExpired(range: Range | null, { retention, grid }: Policy, now: bigin
   return range.to.high <= cutoffOf(retention, now);
 }
 
-/** Whether a leaf that was noted to be dropped is still to be, by the policy of today. `bound`: as it was noted. */
-export function isStillToDrop(table: CareTable, policy: Policy, now: bigint | null, bound: string): boolean {
-  if (now === null || policy.expired !== "drop") return false;
-  return hasExpired(rangeOf(table.axis, parseBound(bound)), policy, now);
+/** What is to become of an expired leaf once it is detached: it stays, goes, or goes when its archive is proven. */
+export type Then = { do: "detach" | "drop" } | { do: "archive"; settings: ArchiveSettings };
+
+export function thenOf({ expired, archive }: Pick<Policy, "expired" | "archive">): Then {
+  if (expired !== "archive") return { do: expired };
+  if (archive === null) throw new Error("a policy that archives says where to");
+  return { do: expired, settings: archive };
+}
+
+/** The same of a leaf that was noted to be dropped, by the policy of today. `bound`: as it was noted. */
+export function thenStill(table: CareTable, policy: Policy, now: bigint | null, bound: string): Then {
+  if (now === null || !hasExpired(rangeOf(table.axis, parseBound(bound)), policy, now))
+    return { do: "detach" };
+  return thenOf(policy);
 }
 
 /**

@@ -42,7 +42,8 @@ export async function readHealth(
   const read = (given: PartitionPolicy) => policyOf(shownName(table), given, table.axis, grid);
   const { policy, wrong } = usable(stored, read);
   const indexes = await session.rows(z.object({ name: z.string() }), FACTS_SQL.indexes, [table.oid]);
-  const leaving = stored === null ? [] : (await readStanding(session, table.oid)).leaving;
+  const { leaving, restored } =
+    stored === null ? { leaving: [], restored: new Set<string>() } : await readStanding(session, table.oid);
   return {
     ...{ table, policy, now: await positionNow(session, table, policy.grid, now) },
     adopted: stored === null ? null : { lastMaintenance: stored.lastMaintenance },
@@ -51,6 +52,7 @@ export async function readHealth(
     defaultHasRows: await defaultHasRows(session, table, policy),
     indexes: indexes.map(({ name }) => name),
     leaving: leaving.filter(({ isThere, attached }) => isThere && !attached).map(({ name }) => name),
+    restored,
   };
 }
 

@@ -33,6 +33,8 @@ export interface HealthFacts {
   indexes: readonly string[];
   /** Leaves that are detached and were to be dropped. */
   leaving: readonly string[];
+  /** OIDs of leaves that were brought back from an archive. */
+  restored: ReadonlySet<string>;
 }
 
 export interface HealthReport {
@@ -222,10 +224,10 @@ function contents({ table, defaultHasRows, indexes }: HealthFacts): Finding[] {
   return found;
 }
 
-function cleanup({ table, policy, now, leaving }: HealthFacts): Finding[] {
+function cleanup({ table, policy, now, leaving, restored }: HealthFacts): Finding[] {
   const level = "CLEANUP_NEEDED";
   const next = `partway maintain ${shellName(table)} --apply`;
-  const expired = now === null ? [] : expiredLeaves(table, policy, now);
+  const expired = now === null ? [] : expiredLeaves(table, policy, now, restored);
   const pending = table.leaves.filter((leaf) => leaf.pending);
   const names = (leaves: readonly CareLeaf[]) => short(leaves.map(({ name }) => name));
   return [

@@ -10,17 +10,18 @@ import {
   clockBeyond,
   expiredLeaves,
   isStale,
-  isStillToDrop,
   limitsOf,
   missingLeaves,
   type NewLeaf,
   recogniseTable,
+  thenOf,
+  thenStill,
 } from "./decide.js";
 import { textOf } from "./grid.js";
 import { type Policy, policyOf, withMonths } from "./policy.js";
 import { type Fate, finishLeaving, retireLeaf } from "./retire.js";
 import { CARE_SQL, readStanding } from "./store.js";
-import { type CareTable, readCareTable, shownName } from "./table.js";
+import { type CareLeaf, type CareTable, readCareTable, shownName } from "./table.js";
 import { readTemplate } from "./template.js";
 import { attempt, type CareWork } from "./work.js";
 
@@ -36,7 +37,7 @@ export interface RetiredLeaf {
   name: string;
   bound: string;
   /** What was done; with `would-`, what `--apply` would do. */
-  fate: Fate | "would-detach" | "would-drop";
+  fate: Fate | "would-detach" | "would-drop" | "would-archive";
 }
 
 export interface MaintainReport {
@@ -85,7 +86,7 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
     ...{ table: name, skipped: null, limits: [], finished: [], created: [], analyzed: [], retired: [] },
   };
   if (!policy.enabled) return { ...report, skipped: "disabled in partway.partition_config" };
-  const { migration, leaving } = await readStanding(session, oid);
+  const { migration, leaving, restored } = await readStanding(session, oid);
   if (migration !== null) throw migrating(name, migration);
   report.limits = limitsOf(table, policy).map(({ what }) => what);
   const failures: unknown[] = [];
@@ -98,7 +99,7 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   if (mode !== "dry-run" && isUnfinished && only.includes("retire")) {
     const rule = {
       apply: mode === "apply" && beyond === null,
-      isStillToDrop: (bound: string) => isStillToDrop(table, policy, now, bound),
+      thenStill: (bound: string) => thenStill(table, policy, now, bound),
     };
     report.finished = await finishLeaving(work, table, leaving, rule, failures);
     table = await readCareTable(session, { oid });
@@ -109,8 +110,11 @@ export async function maintainTable(work: CareWork, wanted: MaintainTable): Prom
   if (only.includes("analyze")) report.analyzed = await analyze(work, table, mode, failures);
   if (!only.includes("retire")) report.retired = [];
   else if (now !== null && mode === "apply" && beyond !== null) {
-    if (expiredLeaves(table, expiring, now).length > 0) failures.push(farAhead(table, now, beyond));
-  } else if (now !== null) report.retired = await retire(work, table, expiring, now, mode, failures);
+    if (expiredLeaves(table, expiring, now, restored).length > 0) failures.push(farAhead(table, now, beyond));
+  } else if (now !== null) {
+    const expired = expiredLeaves(table, expiring, now, restored);
+    report.retired = await retire(work, table, expiring, expired, mode, failures);
+  }
   if (mode !== "dry-run") await session.query(CARE_SQL.metadata, [oid]);
   if (failures.length > 0) {
     wanted.onPart?.(report);
@@ -139,7 +143,7 @@ function farAhead(table: CareTable, now: bigint, beyond: bigint): PartwayError {
 }
 
 /** Leaves that come and go would be drift for the cutover, and a rollback would not find its rows. */
-function migrating(table: string, migration: string): PartwayError {
+export function migrating(table: string, migration: string): PartwayError {
   return new PartwayError("refused", {
     what: `${table} belongs to migration ${migration}, which has not ended`,
     state: "Nothing was touched; the migration makes the leaves it needs itself.",
@@ -207,22 +211,20 @@ async function retire(
   work: CareWork,
   table: CareTable,
   policy: Policy,
-  now: bigint,
+  expired: readonly CareLeaf[],
   mode: Mode,
   failures: unknown[],
 ): Promise<RetiredLeaf[]> {
   // PostgreSQL allows one pending detach a table.
   if (mode === "apply" && table.leaves.some(({ pending }) => pending)) return [];
-  const expired = expiredLeaves(table, policy, now);
   const retired: RetiredLeaf[] = [];
   for (const leaf of expired) {
     const shown = { name: leaf.name, bound: leaf.boundText };
     if (mode !== "apply") {
-      retired.push({ ...shown, fate: policy.expired === "drop" ? "would-drop" : "would-detach" });
+      retired.push({ ...shown, fate: `would-${policy.expired}` });
       continue;
     }
-    const thenDrop = policy.expired === "drop";
-    const fate = await attempt(work, failures, () => retireLeaf(work, table, leaf, thenDrop));
+    const fate = await attempt(work, failures, () => retireLeaf(work, table, leaf, thenOf(policy)));
     if (fate !== null) retired.push({ ...shown, fate });
     if (fate === "pending") break;
   }

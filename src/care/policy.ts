@@ -1,5 +1,6 @@
 /** What is to become of a table's leaves: how many ahead, how long they are kept, when to raise an alarm. Pure. */
-import type { PartitionPolicy } from "../config/schema.js";
+import { checkArchive } from "../archive/settings.js";
+import type { ArchiveSettings, PartitionPolicy } from "../config/schema.js";
 import { checkTemplate, defaultTemplate } from "../config/template.js";
 import { badInput } from "../errors.js";
 import { intervalOf, startOf } from "../plan/calendar.js";
@@ -16,7 +17,9 @@ export interface Policy {
   retention: Retention | null;
   /** As written; what `retention` was read from. */
   retentionText: string | null;
-  expired: "drop" | "detach";
+  expired: "drop" | "detach" | "archive";
+  /** Where to; null only where nothing is archived. */
+  archive: ArchiveSettings | null;
   thresholds: Thresholds;
   enabled: boolean;
 }
@@ -69,6 +72,7 @@ export function policyOf(
     retentionText: given.retention ?? null,
     // What is not said is not destroyed.
     expired: given.expired ?? "detach",
+    archive: archiveOf(table, given),
     thresholds: {
       minLeaves: thresholds.minLeaves ?? 2,
       maxLeaves: thresholds.maxLeaves ?? MAX_LEAVES[kind],
@@ -103,6 +107,15 @@ export function withMonths(
   if (ahead > MOST_AHEAD)
     throw badInput(`${table}: ${months} months ahead are ${ahead} leaves`, "Ask for fewer months.");
   return { ...policy, ahead: Number(ahead) };
+}
+
+function archiveOf(table: string, { expired, archive }: PartitionPolicy): ArchiveSettings | null {
+  if (archive !== undefined) return checkArchive(archive, table);
+  if (expired !== "archive") return null;
+  throw badInput(
+    `${table}: expired leaves are to be archived, and it is not said where to`,
+    "Say so: --to /var/archive or --to s3://bucket/prefix.",
+  );
 }
 
 function chosenGrid(

@@ -1,40 +1,57 @@
 /**
- * An expired leaf on its way out: noted down, detached, and dropped where the policy says so. The note is committed
- * first, so that the next run finishes what a killed one has begun, and drops nothing that was not on its way.
+ * An expired leaf on its way out: archived where the policy says so, noted down, detached, and dropped where it is to be.
+ * The note is committed first, so that the next run finishes what a killed one has begun, and drops nothing that was not
+ * on its way.
  */
 import { z } from "zod";
+import { openArchive } from "../archive/store.js";
 import { PartwayError } from "../errors.js";
 import { sqlState } from "../pg/sqlstate.js";
+import {
+  type Archivable,
+  type Archived,
+  assertArchivable,
+  dropArchived,
+  ensureArchived,
+} from "./archived.js";
+import type { Then } from "./decide.js";
 import { type DetachableLeaf, detachPatiently } from "./detach.js";
 import { CARE_SQL, type Leaving, Present } from "./store.js";
 import { type CareLeaf, type CareTable, shownName } from "./table.js";
 import { attempt, type CareWork, inLocks } from "./work.js";
 
 /** What has become of an expired leaf; pending: detached for queries, but somebody still has it in use. */
-export type Fate = "detached" | "dropped" | "pending";
+export type Fate = "detached" | "dropped" | "archived" | "pending";
 
-/** Detaches the leaf and, with `thenDrop`, drops it. Errors: `lock-busy`; `refused` when something still needs it. */
+/**
+ * Archives the leaf where that is to be, detaches it and drops it where it is to go. Errors: `lock-busy`; `refused` when
+ * something still needs it, or the place of the archive cannot be used: then it is attached as before.
+ */
 export async function retireLeaf(
   work: CareWork,
   table: CareTable,
   leaf: CareLeaf,
-  thenDrop: boolean,
+  then: Then,
 ): Promise<Fate> {
   const { session } = work;
-  await session.query(CARE_SQL.leave, [leaf.oid, table.oid, leaf.name, leaf.boundText, thenDrop]);
+  const { oid, schema, name, boundText: bound } = leaf;
+  const known = { oid, schema, name, bound };
+  if (then.do === "archive") assertArchivable(table, { ...leaf, bound });
+  const made = then.do === "archive" ? await ensureArchived(work, table, known, then.settings) : null;
+  await session.query(CARE_SQL.leave, [oid, table.oid, name, bound, then.do !== "detach"]);
   if (!(await detach(work, table, leaf))) return "pending";
-  return (await finish(work, table, leaf, thenDrop)) ?? "detached";
+  return (await finishLeaf(work, table, known, then, made)) ?? "detached";
 }
 
 /**
- * What earlier runs have left: a pending detach is finished, a detached leaf dropped if it was to be and the policy
- * of today still says so (with `apply`; without, it waits). Gives the leaves it finished; a failure goes to `failures`.
+ * What earlier runs have left: a pending detach is finished, a detached leaf archived and dropped if it was to be and the
+ * policy of today still says so (with `apply`; without, it waits). Gives the leaves it finished; a failure goes to `failures`.
  */
 export async function finishLeaving(
   work: CareWork,
   table: CareTable,
   noted: readonly Leaving[],
-  rule: { apply: boolean; isStillToDrop(bound: string): boolean },
+  rule: { apply: boolean; thenStill(bound: string): Then },
   failures: unknown[],
 ): Promise<{ name: string; fate: Fate }[]> {
   const done: { name: string; fate: Fate }[] = [];
@@ -55,37 +72,51 @@ export async function finishLeaving(
         return null;
       }
       if (one.pending && !(await finalize(work, table, one))) return "pending";
-      const isToDrop = one.thenDrop && rule.isStillToDrop(one.bound);
-      return isToDrop && !rule.apply ? null : finish(work, table, one, isToDrop);
+      const then = one.thenDrop ? rule.thenStill(one.bound) : ({ do: "detach" } as const);
+      return then.do !== "detach" && !rule.apply ? null : finishLeaf(work, table, one, then, null);
     });
   return done;
 }
 
-/** Null when it is another's by now, and let go. */
-async function finish(
+/**
+ * The end of a detached leaf; null when it is another's by now, and let go. One whose archive was begun is dropped when
+ * that is proven, and not before, whatever the policy says by now.
+ */
+export async function finishLeaf(
   work: CareWork,
   table: CareTable,
-  leaf: DetachableLeaf,
-  thenDrop: boolean,
+  leaf: Archivable,
+  then: Then,
+  made: Archived | null,
 ): Promise<Fate | null> {
   const { session } = work;
-  // Foreign keys of the leaf are triggers on other tables: those are locked, so the lock is bounded.
-  const drop = () =>
-    inLocks(work, {
-      ...{ purpose: `drop of ${leaf.name}`, parent: shownName(table), leaf: shownName(leaf) },
-      check: async () => {
-        const { present } = await session.one(Present, CARE_SQL.ours, [leaf.oid, leaf.schema, leaf.name]);
-        return present === "true";
-      },
-      strong: [{ alter: `DROP TABLE ${shownName(leaf)}` }],
-      after: async () => {
-        await session.query(CARE_SQL.left, [leaf.oid]);
-      },
-      state: DETACHED,
-    });
-  if (thenDrop && (await explainedBy(table, leaf.name, DETACHED, drop))) return "dropped";
+  const begun = then.do === "drop" ? await openArchive(session, leaf.oid) : null;
+  const settings = then.do === "archive" ? then.settings : (begun?.settings ?? null);
+  const isGone =
+    then.do !== "detach" &&
+    (await explainedBy(table, leaf.name, DETACHED, () =>
+      settings === null ? drop(work, table, leaf) : dropArchived(work, table, leaf, settings, made),
+    ));
+  if (isGone) return settings === null ? "dropped" : "archived";
   await session.query(CARE_SQL.left, [leaf.oid]);
-  return thenDrop ? null : "detached";
+  return then.do === "detach" ? "detached" : null;
+}
+
+/** Foreign keys of the leaf are triggers on other tables: those are locked, so the lock is bounded. */
+function drop(work: CareWork, table: CareTable, leaf: DetachableLeaf): Promise<boolean> {
+  const { session } = work;
+  return inLocks(work, {
+    ...{ purpose: `drop of ${leaf.name}`, parent: shownName(table), leaf: shownName(leaf) },
+    check: async () => {
+      const { present } = await session.one(Present, CARE_SQL.ours, [leaf.oid, leaf.schema, leaf.name]);
+      return present === "true";
+    },
+    strong: [{ alter: `DROP TABLE ${shownName(leaf)}` }],
+    after: async () => {
+      await session.query(CARE_SQL.left, [leaf.oid]);
+    },
+    state: DETACHED,
+  });
 }
 
 /**

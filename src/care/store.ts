@@ -3,6 +3,7 @@
  * writes it, an UPDATE by hand is honoured at the next run, and every run reads it anew.
  */
 import { z } from "zod";
+import { ARCHIVE_SQL } from "../archive/store.js";
 import { jsonRows } from "../catalog/json.js";
 import { type PartitionPolicy, partitionPolicySchema } from "../config/schema.js";
 import { badInput, type PartwayError } from "../errors.js";
@@ -23,6 +24,15 @@ export const CARE_SQL = {
   exists: /*sql*/ `
 SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'partway' AND c.relname = 'partition_config')::text AS present`,
+  /** Made before there were archives. */
+  isOld: /*sql*/ `
+SELECT (count(*) < 2)::text AS present FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = 'partway' AND (c.relname = 'partition_archive' OR c.relname = 'partition_config'
+       AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'archive'))`,
+  renew: /*sql*/ `
+ALTER TABLE partway.partition_config ADD COLUMN IF NOT EXISTS archive jsonb,
+  DROP CONSTRAINT IF EXISTS partition_config_expired_check,
+  ADD CONSTRAINT partition_config_expired_check CHECK (expired IN ('detach', 'drop', 'archive'))`,
   make: /*sql*/ `
 CREATE TABLE partway.partition_config (
   table_name regclass PRIMARY KEY,
@@ -31,7 +41,8 @@ CREATE TABLE partway.partition_config (
   leaf text,
   ahead integer CHECK (ahead BETWEEN 0 AND 1000),
   retention text,
-  expired text NOT NULL DEFAULT 'detach' CHECK (expired IN ('detach', 'drop')),
+  expired text NOT NULL DEFAULT 'detach' CHECK (expired IN ('detach', 'drop', 'archive')),
+  archive jsonb,
   thresholds jsonb NOT NULL DEFAULT '{}',
   enabled boolean NOT NULL DEFAULT true,
   last_maintenance timestamptz,
@@ -56,19 +67,20 @@ CREATE TABLE partway.partition_metadata (
   read: /*sql*/ `
 SELECT c.table_name::oid::text AS oid, c.table_name::text AS shown, r.oid IS NOT NULL AS "isThere",
        json_strip_nulls(json_build_object('every', c.every, 'step', c.step::text, 'leaf', c.leaf, 'ahead', c.ahead,
-         'retention', c.retention, 'expired', c.expired, 'thresholds', c.thresholds, 'enabled', c.enabled)) AS policy,
+         'retention', c.retention, 'expired', c.expired, 'archive', to_jsonb(c) -> 'archive', 'thresholds', c.thresholds, 'enabled', c.enabled)) AS policy,
        to_char(c.last_maintenance AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS "lastMaintenance"
   FROM partway.partition_config c LEFT JOIN pg_class r ON r.oid = c.table_name::oid
  ORDER BY 2`,
   write: /*sql*/ `
-INSERT INTO partway.partition_config AS c (table_name, every, step, leaf, ahead, retention, expired, thresholds, enabled)
-VALUES ($1::oid, $2, $3::bigint, $4, $5::int, $6, $7, $8::jsonb, $9::boolean)
-ON CONFLICT (table_name) DO UPDATE SET (every, step, leaf, ahead, retention, expired, thresholds, enabled)
+INSERT INTO partway.partition_config AS c (table_name, every, step, leaf, ahead, retention, expired, thresholds, enabled, archive)
+VALUES ($1::oid, $2, $3::bigint, $4, $5::int, $6, $7, $8::jsonb, $9::boolean, $10::jsonb)
+ON CONFLICT (table_name) DO UPDATE SET (every, step, leaf, ahead, retention, expired, thresholds, enabled, archive)
   = (excluded.every, excluded.step, excluded.leaf, excluded.ahead, excluded.retention, excluded.expired,
-     excluded.thresholds, excluded.enabled)`,
+     excluded.thresholds, excluded.enabled, excluded.archive)`,
   /** Asked by every run, so in one query: is there a migration at all, and what is on its way out. */
   standing: /*sql*/ `
 SELECT to_regclass('partway.migration') IS NOT NULL AS migrations,
+       to_regclass('partway.partition_archive') IS NOT NULL AS archives,
        (SELECT coalesce(json_agg(row_to_json(l)), '[]') FROM (${LEAVING}) AS l) AS leaving`,
   leave: /*sql*/ `
 INSERT INTO partway.partition_leaving (leaf, table_name, leaf_name, bound, then_drop) VALUES ($1::oid, $2::oid, $3, $4, $5::boolean)
@@ -105,6 +117,7 @@ ON CONFLICT (table_name, leaf) DO UPDATE
      = (excluded.bound, excluded.rows, excluded.bytes, excluded.last_analyze, excluded.last_vacuum, excluded.recorded_at)
  WHERE (m.bound, m.rows, m.bytes, m.last_analyze, m.last_vacuum)
     IS DISTINCT FROM (excluded.bound, excluded.rows, excluded.bytes, excluded.last_analyze, excluded.last_vacuum)`,
+  hasMigrations: /*sql*/ `SELECT (to_regclass('partway.migration') IS NOT NULL)::text AS present`,
   openMigration: /*sql*/ `SELECT id FROM partway.migration WHERE $1::oid IN (source_oid, shadow_oid)`,
   /** A dropped table's policy must not wait for another table that gets its oid. */
   forget: /*sql*/ `
@@ -162,9 +175,16 @@ async function present(session: Session, sql: string): Promise<boolean> {
   return (await session.one(Present, sql)).present === "true";
 }
 
-/** Makes schema and tables where they are not there yet. */
+/** Makes schema and tables where they are not there yet, or not as they are today. */
 export async function makeCareStore(session: Session): Promise<void> {
-  await make(session, CARE_SQL.exists, CARE_SQL.make);
+  if (!(await present(session, CARE_SQL.isOld))) return;
+  await session.tx(async () => {
+    await session.query(STORE_SQL.oneMaker);
+    if (!(await present(session, CARE_SQL.isOld))) return;
+    if (!(await present(session, STORE_SQL.schemaExists))) await session.query(STORE_SQL.makeSchema);
+    await session.query((await present(session, CARE_SQL.exists)) ? CARE_SQL.renew : CARE_SQL.make);
+    await session.query(ARCHIVE_SQL.make);
+  });
 }
 
 /** What health has told; made when it is first asked to tell. */
@@ -200,11 +220,12 @@ export async function readPolicies(session: Session): Promise<StoredPolicy[]> {
 
 /** Writes the policy of the table `oid`. */
 export async function writePolicy(session: Session, oid: string, policy: PartitionPolicy): Promise<void> {
-  const { every, step, leaf, ahead, retention, expired, thresholds, enabled } = policy;
+  const { every, step, leaf, ahead, retention, expired, archive, thresholds, enabled } = policy;
   await session.query(CARE_SQL.write, [
     oid,
     ...[every ?? null, step ?? null, leaf ?? null, ahead ?? null, retention ?? null],
     ...[expired ?? "detach", JSON.stringify(thresholds ?? {}), enabled ?? true],
+    archive === undefined ? null : JSON.stringify(archive),
   ]);
 }
 
@@ -223,20 +244,38 @@ const LeavingRow = z.object({
 /** A leaf that was on its way out: what a run that was killed has left. */
 export type Leaving = z.infer<typeof LeavingRow>;
 
-const Standing = z.object({ migrations: z.boolean(), leaving: z.array(LeavingRow) });
+const Standing = z.object({
+  migrations: z.boolean(),
+  archives: z.boolean(),
+  leaving: z.array(LeavingRow),
+});
 
 export interface Standing {
   /** The migration that the table takes part in, under its own name or as the new table; null: none. */
   migration: string | null;
   leaving: Leaving[];
+  /** OIDs of leaves that were brought back from an archive: they do not expire a second time by themselves. */
+  restored: ReadonlySet<string>;
 }
 
 /** What has to be known before anything is done with a table in care. */
 export async function readStanding(session: Session, oid: string): Promise<Standing> {
   const [row] = await jsonRows(session, Standing, CARE_SQL.standing, [oid]);
   if (row === undefined) throw new Error("a query that must return one row returned none");
-  const { migrations, leaving } = row;
-  if (!migrations) return { migration: null, leaving };
+  const { migrations, archives, leaving } = row;
+  const back = archives
+    ? await session.rows(z.object({ oid: z.string() }), ARCHIVE_SQL.restoredOf, [oid])
+    : [];
+  const restored = new Set(back.map((one) => one.oid));
+  return { migration: migrations ? await openMigration(session, oid) : null, leaving, restored };
+}
+
+async function openMigration(session: Session, oid: string): Promise<string | null> {
   const open = await session.maybe(z.object({ id: z.string() }), CARE_SQL.openMigration, [oid]);
-  return { migration: open?.id ?? null, leaving };
+  return open?.id ?? null;
+}
+
+/** The same alone, where there may be no table in care at all. */
+export async function migrationOf(session: Session, oid: string): Promise<string | null> {
+  return (await present(session, CARE_SQL.hasMigrations)) ? openMigration(session, oid) : null;
 }

@@ -11,6 +11,8 @@ export interface CareWork {
   deadlockMs: number;
   signal: AbortSignal;
   onTry(attempt: LockTry): void;
+  /** Bytes of an archive on their way out, and, where it is proven, back. */
+  onArchive?: ((leaf: string, step: "written" | "read", bytes: number) => void) | undefined;
 }
 
 /** Longest silence of this process inside a lock, ms; then the server ends the session. */
@@ -18,13 +20,18 @@ const SILENCE_MS = 5000;
 
 export interface Locked {
   purpose: string;
-  /** Quoted name of the partitioned table: SHARE UPDATE EXCLUSIVE, so that nobody else changes its leaves meanwhile. */
-  parent: string;
+  /**
+   * Quoted name of the partitioned table: SHARE UPDATE EXCLUSIVE, so that nobody else changes its leaves meanwhile. Null:
+   * it is not touched, and what `check` takes its time for holds nobody up there.
+   */
+  parent: string | null;
   /** Done before any lock on the parent. */
   before?: (() => Promise<void>) | undefined;
   /** A table of its own, quoted, that is about to go: SHARE UPDATE EXCLUSIVE, so that nobody attaches it meanwhile. */
   leaf?: string | undefined;
-  /** Asked under these two; no: nothing more is locked or done. */
+  /** Locks for the time of the check, after these two. */
+  checkLocks?: StrongLock[] | undefined;
+  /** Asked under all of these; no: nothing more is locked or done. */
   check?: (() => Promise<boolean>) | undefined;
   /** Locks and statements that take them, all of a try within one bound; undone together when it is not enough. */
   strong: StrongLock[];
@@ -50,10 +57,10 @@ export async function inLocks(work: CareWork, locked: Locked): Promise<boolean> 
   };
   return session.tx(async () => {
     await locked.before?.();
-    const calm = [locked.parent, ...(locked.leaf === undefined ? [] : [locked.leaf])];
+    const calm = [locked.parent, locked.leaf].flatMap((name) => (name == null ? [] : [name]));
     if (locked.check === undefined) await acquire(calm, locked.strong);
     else {
-      await acquire(calm, []);
+      await acquire(calm, locked.checkLocks ?? []);
       if (!(await locked.check())) return false;
       await acquire([], locked.strong);
     }

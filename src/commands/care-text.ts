@@ -10,7 +10,7 @@ import { errorFields } from "./follow.js";
 const count = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 
 /** Identifiers that need no quotes are shown without. */
-const plain = (name: string) => oneLine(name.replaceAll(/"([a-z_][a-z0-9_]*)"/g, "$1"));
+export const plain = (name: string) => oneLine(name.replaceAll(/"([a-z_][a-z0-9_]*)"/g, "$1"));
 
 export function adoptLines(report: AdoptReport): string[] {
   const { policy, column, recognised } = report;
@@ -18,7 +18,7 @@ export function adoptLines(report: AdoptReport): string[] {
   const settings = [
     ...(policy.ahead === undefined ? [] : [`ahead ${policy.ahead}`]),
     `retention ${policy.retention ?? "none"}`,
-    `expired ${policy.expired}`,
+    `expired ${policy.expired}${policy.archive === undefined ? "" : ` to ${oneLine(policy.archive.to)}`}`,
     ...(policy.leaf === undefined ? [] : [`leaf ${policy.leaf}`]),
   ];
   return [

@@ -1,5 +1,6 @@
 /** The commands for life after the migration: adopt, maintain, health, partitions. */
 import { type Command, Option } from "commander";
+import type { PlaceOptions } from "../archive.js";
 import type { HealthChange } from "../care/tell.js";
 import {
   type AdoptOptions,
@@ -14,6 +15,7 @@ import {
 } from "../care.js";
 import { badInput, EXIT, PartwayError } from "../errors.js";
 import type { Act } from "./act.js";
+import { archiveOf, archiveProgress, interruptible, placeOf } from "./archive-options.js";
 import {
   adoptLines,
   changeLines,
@@ -25,7 +27,7 @@ import {
 } from "./care-text.js";
 import { explain } from "./follow.js";
 import { followHealth } from "./health-watch.js";
-import { example, withConnection, withJson } from "./options.js";
+import { example, withConnection, withJson, withLocks, withPlace } from "./options.js";
 
 type Json = { json?: boolean };
 
@@ -51,58 +53,59 @@ function adoptCommand(program: Command, act: Act): void {
       new Option("--expired <what>", "what becomes of expired leaves (default detach)").choices([
         "detach",
         "drop",
+        "archive",
       ]),
     )
     .option("--dry-run", "show it, store nothing")
     .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
+  withPlace(command, "where expired leaves are archived: a folder, or s3://bucket/prefix");
   withJson(withConnection(command));
-  example(command, "partway adopt orders --retention 24mo --expired drop");
-  interface Typed extends CareOptions, Json {
+  example(
+    command,
+    "partway adopt orders --retention 24mo --expired drop",
+    "partway adopt orders --retention 24mo --expired archive --to s3://archive/shop",
+  );
+  interface Typed extends CareOptions, Json, PlaceOptions {
     every?: string;
     step?: string;
     leaf?: string;
     ahead?: string;
     retention?: string;
-    expired?: "detach" | "drop";
+    expired?: "detach" | "drop" | "archive";
     dryRun?: boolean;
   }
-  command.action((tables: string[], { every, step, leaf, ahead, retention, expired, ...options }: Typed) =>
-    act(options, async () => {
+  command.action((tables: string[], typed: Typed) => {
+    const { every, step, leaf, ahead, retention, expired, ...more } = typed;
+    const { place, rest: options } = placeOf(more);
+    return act(options, async () => {
       const policy = {
-        ...{ every, step, leaf, retention, expired },
+        ...{ every, step, leaf, retention, expired, archive: archiveOf(place) },
         ahead: ahead === undefined ? undefined : Number(ahead),
       };
       const given = Object.fromEntries(Object.entries(policy).filter(([, value]) => value !== undefined));
       const asked: AdoptOptions = { ...options, tables, policy: given };
       print(options, await adopt(asked), (reports) => reports.flatMap(adoptLines));
       return EXIT.done;
-    }),
-  );
+    });
+  });
 }
 
 function maintainCommand(program: Command, act: Act): void {
   const command = program
     .command("maintain [tables...]")
     .description(
-      "makes leaves ahead, analyzes, detaches and drops what is expired, records sizes: of the tables in care",
+      "makes leaves ahead, analyzes, detaches, archives and drops what is expired, records sizes: of the tables in care",
     )
     .option("--dry-run", "show what would be done, change nothing")
-    .option("--apply", "detach and drop expired leaves, too; without it they are only named")
-    .option(
-      "--lock-timeout <time>",
-      "first lock_timeout of a try; grows to --lock-timeout-max (default 100ms)",
-    )
-    .option("--lock-timeout-max <time>", "its bound (default 1s)")
-    .option("--lock-tries <n>", "tries before the run gives up with exit code 6 (default 30)")
-    .option(
-      "--hold-budget <time>",
-      "longest time the move of rows out of DEFAULT, and the ATTACH, may each take under their locks (default 1s)",
-    );
+    .option("--apply", "detach, archive and drop expired leaves, too; without it they are only named");
+  withLocks(command, "the move of rows out of DEFAULT, and the ATTACH, may each take under their locks");
   withJson(withConnection(command));
   example(command, "partway maintain --dry-run", "partway maintain orders --apply");
   command.action((tables: string[], options: Omit<MaintainOptions, "tables"> & Json) =>
     act(options, async () => {
-      const { tables: outcomes, exitCode } = await maintain({ ...options, tables });
+      const { tables: outcomes, exitCode } = await interruptible((signal) =>
+        maintain({ ...options, tables, signal, onArchive: archiveProgress() }),
+      );
       print(options, outcomes, (all) => all.flatMap((one) => maintainLines(one, options)), maintainJson);
       if (options.json !== true) for (const one of outcomes) if ("error" in one) explain(one.error);
       return exitCode;
@@ -182,7 +185,8 @@ function partitionsCommand(program: Command, act: Act): void {
   );
 }
 
-function print<T>(
+/** Prints `value` as JSON or as lines. */
+export function print<T>(
   options: Json,
   value: T,
   lines: (value: T) => string[],

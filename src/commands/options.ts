@@ -50,6 +50,31 @@ export function withScheme(command: Command): Command {
     .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
 }
 
+/** How locks are tried for in the care of partitions. `held`: what the budget is for. */
+export function withLocks(command: Command, held: string): Command {
+  return command
+    .option(
+      "--lock-timeout <time>",
+      "first lock_timeout of a try; grows to --lock-timeout-max (default 100ms)",
+    )
+    .option("--lock-timeout-max <time>", "its bound (default 1s)")
+    .option("--lock-tries <n>", "tries before the run gives up with exit code 6 (default 30)")
+    .option("--hold-budget <time>", `longest time ${held} (default 1s)`);
+}
+
+/** Where archives are, and their key. `to`: what that option says. */
+export function withPlace(command: Command, to: string | null): Command {
+  if (to !== null) command.option("--to <where>", to);
+  return command
+    .option(
+      "--key-file <file>",
+      "a file with 32 bytes in hexadecimal or base64: archives are sealed with them",
+    )
+    .option("--key-env <name>", "the same from a variable of the environment")
+    .option("--endpoint <url>", "of an S3-compatible storage that is not AWS")
+    .option("--region <name>", "of the bucket (default: as the AWS tools find it)");
+}
+
 /** How a run behaves; may be given again on resume. */
 export function withSettings(command: Command): Command {
   // One way to ask for it, whichever command shows the screen: `canShowScreen` looks at the variable.

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { version } from "../version.js";
 import type { Act } from "./act.js";
 import { adviseCommand } from "./advise.js";
+import { archiveCommands } from "./archive.js";
 import { archiveRowsCommand } from "./archive-rows.js";
 import { careCommands } from "./care.js";
 import { controlCommands } from "./control.js";
@@ -56,6 +57,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   serveCommands(program, act);
   explainCommand(program, act);
   archiveRowsCommand(program, act);
+  archiveCommands(program, act);
   demoCommand(program, act);
   return program;
 }

@@ -118,6 +118,19 @@ export const thresholdsSchema = z.strictObject({
   leafGb: z.number().positive().optional(),
 });
 
+/** Where expired leaves are archived (src/archive/settings.ts reads it). No secret has a place here. */
+export const archiveSchema = z.strictObject({
+  /** An absolute path, or `s3://bucket/prefix`. */
+  to: z.string().min(1),
+  /** Of an S3-compatible storage that is not AWS. */
+  endpoint: z.string().optional(),
+  region: z.string().optional(),
+  /** Where the key is that archives are sealed with: a file, or a variable of the environment. */
+  keyFile: z.string().min(1).optional(),
+  keyEnv: z.string().min(1).optional(),
+});
+export type ArchiveSettings = z.output<typeof archiveSchema>;
+
 /** The care of a partitioned table (src/care/policy.ts reads it); what is left out is recognised, or has a default. */
 export const partitionPolicySchema = z.strictObject({
   every: z.enum(["hour", "day", "week", "month", "quarter", "year"]).optional(),
@@ -125,7 +138,8 @@ export const partitionPolicySchema = z.strictObject({
   leaf: z.string().optional(),
   ahead: z.int().min(0).max(1000).optional(),
   retention: z.union([z.string(), z.int().positive().transform(String)]).optional(),
-  expired: z.enum(["drop", "detach"]).optional(),
+  expired: z.enum(["drop", "detach", "archive"]).optional(),
+  archive: archiveSchema.optional(),
   thresholds: thresholdsSchema.optional(),
   enabled: z.boolean().optional(),
 });

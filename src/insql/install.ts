@@ -1,5 +1,7 @@
 /** Puts the functions into a database, and takes them away again; tables, rows and leaves are never touched. */
+
 import { z } from "zod";
+import { dropEmptyArchives } from "../archive/store.js";
 import { CARE_SQL, Present, readPolicies, type StoredPolicy } from "../care/store.js";
 import { PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
@@ -82,6 +84,7 @@ async function dropPolicies(session: Session): Promise<StoredPolicy[]> {
     });
   const kept = await readPolicies(session);
   await session.query(UNINSTALL_SQL.dropPolicies);
+  await dropEmptyArchives(session);
   if ((await session.one(Present, UNINSTALL_SQL.empty)).present === "true")
     await session.query(UNINSTALL_SQL.dropSchema);
   return kept;

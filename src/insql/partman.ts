@@ -84,7 +84,8 @@ export function partmanRow(table: CareTable, policy: Policy, major: number): Par
     // It refuses 0.
     premake: Math.max(1, policy.ahead),
     retention: policy.retention === null ? null : retentionText(policy.retention),
-    retentionKeepTable: policy.expired === "detach",
+    // What is to be archived first is not destroyed either: pg_partman archives nothing.
+    retentionKeepTable: policy.expired !== "drop",
     datetimeString: !time ? null : major < 5 ? FORMAT_4[grid.every] : format5(grid.every),
     infinite: time,
   };

@@ -6,10 +6,10 @@ import {
   clockBeyond,
   expiredLeaves,
   gapsOf,
-  isStillToDrop,
   missingLeaves,
   rangesOf,
   recogniseTable,
+  thenStill,
 } from "../../src/care/decide.js";
 import { entryFor } from "../../src/care/entry.js";
 import { type Axis, monthsBefore, positionOf } from "../../src/care/grid.js";
@@ -258,8 +258,8 @@ describe("what counts", () => {
       const table = careTable(["2026-02-01", "2026-03-01"]);
       const given = policy(table, { expired, ...(retention === undefined ? {} : { retention }) });
       const bound = "FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2026-02-01 00:00:00+00')";
-      expect(isStillToDrop(table, given, at(now), bound)).toBe(yes);
-      expect(isStillToDrop(table, given, null, bound)).toBe(false);
+      expect(thenStill(table, given, at(now), bound)).toEqual({ do: yes ? "drop" : "detach" });
+      expect(thenStill(table, given, null, bound)).toEqual({ do: "detach" });
     },
   );
 

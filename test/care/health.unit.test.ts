@@ -18,7 +18,7 @@ function facts(table: CareTable, now: bigint, given: PartitionPolicy = {}, more:
       now,
       bytes: new Map<string, number>(),
     },
-    ...{ defaultHasRows: false, indexes: [], leaving: [], ...more },
+    ...{ defaultHasRows: false, indexes: [], leaving: [], restored: new Set<string>(), ...more },
   };
 }
 

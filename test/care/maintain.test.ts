@@ -336,7 +336,7 @@ describe("an expired leaf", () => {
       ...{ signal: new AbortController().signal, onTry: () => undefined },
     };
     const failures: unknown[] = [];
-    const rule = { apply: true, isStillToDrop: () => true };
+    const rule = { apply: true, thenStill: () => ({ do: "drop" }) as const };
     const done = await finishLeaving(work, table, leaving, rule, failures);
     expect([done, failures]).toEqual([[], []]);
     expect(await scene.leaves()).toEqual(["orders_2026_01"]);

@@ -119,6 +119,24 @@ const SCENES: Record<string, Setter> = {
     writeFileSync(join(place.dir, "token"), token, { mode: 0o600 });
     writeFileSync(join(place.dir, "partway.config.json"), JSON.stringify({ serve: { tokens: [kept] } }));
   },
+  /** By month; the rows are in a leaf that ended two months ago. */
+  expired: (place) =>
+    owner(
+      place,
+      "ALTER TABLE public.orders RENAME TO before",
+      `CREATE TABLE public.orders (LIKE public.before INCLUDING DEFAULTS, PRIMARY KEY (id, created_at)) PARTITION BY RANGE (created_at)`,
+      `DO $$ DECLARE begun timestamptz := date_trunc('month', now(), 'UTC'); BEGIN
+         EXECUTE format('CREATE TABLE public.orders_old PARTITION OF public.orders FOR VALUES FROM (%L) TO (%L)',
+           begun - interval '3 months', begun - interval '2 months');
+         EXECUTE format('CREATE TABLE public.orders_last PARTITION OF public.orders FOR VALUES FROM (%L) TO (%L)',
+           begun - interval '1 month', begun);
+         EXECUTE format('CREATE TABLE public.orders_now PARTITION OF public.orders FOR VALUES FROM (%L) TO (%L)',
+           begun, begun + interval '1 month'); END $$`,
+      `INSERT INTO public.orders SELECT * FROM public.before WHERE created_at < date_trunc('month', now(), 'UTC') - interval '2 months'
+          AND created_at >= date_trunc('month', now(), 'UTC') - interval '3 months'`,
+      "DROP TABLE public.before",
+      "ANALYZE public.orders",
+    ),
   /** Partitioned by somebody else, who made two leaves and left. */
   "leaf-missing": (place) =>
     owner(

@@ -25,8 +25,13 @@ export function bundleCli(): { file: string; remove(): void } {
     format: "esm",
     target: "node20",
     minify: true,
-    // Hono answers with a Response, which is defined away below.
-    external: ["better-sqlite3", "libpg-query", "pg-native", "react-devtools-core", "hono", "@hono/*"],
+    external: [
+      ...["better-sqlite3", "libpg-query", "pg-native", "react-devtools-core"],
+      // Hono answers with a Response, which is defined away below.
+      ...["hono", "@hono/*"],
+      // Large, and loaded only for archives in S3.
+      ...["@aws-sdk/client-s3", "@aws-sdk/lib-storage"],
+    ],
     // pg asks Response whether it runs at Cloudflare; on Node 20 that alone loads fetch, a tenth of a start.
     define: { "process.env.NODE_ENV": '"production"', Response: "undefined" },
     banner: {

@@ -1,0 +1,59 @@
+/** `<id>.manifest.json`: what an archive holds, how to prove it, and what it takes to bring it back. Written last. */
+import { z } from "zod";
+import { Column, parseJson } from "../backup/manifest.js";
+import { badInput } from "../errors.js";
+
+const Named = z.object({ schema: z.string().min(1), name: z.string().min(1) });
+
+export const ArchiveManifest = z.object({
+  format: z.literal("partway-archive"),
+  version: z.literal(1),
+  id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
+  database: z.string(),
+  /** The partitioned table, and the column it is cut by. */
+  table: Named.extend({ column: z.string().min(1) }),
+  leaf: Named,
+  /** As PostgreSQL prints it in UTC: FOR VALUES FROM (...) TO (...). */
+  bound: z.string().startsWith("FOR VALUES FROM ("),
+  /** The leaf's, in its order; the file has those that are not generated. */
+  columns: z.array(Column).min(1),
+  /** server_version_num. */
+  serverVersion: z.number().int(),
+  /** Of the data: the database's own. */
+  encoding: z.string().regex(/^[A-Za-z0-9_]+$/),
+  /** Database time of the snapshot, UTC. */
+  snapshotAt: z.string(),
+  rows: z.number().int().nonnegative(),
+  /** Sum of the row hashes (sync/rowhash.ts), a whole number too big for JavaScript. */
+  hash: z.string().regex(/^-?\d+$/),
+  data: z.object({
+    /** Beside the manifest. CSV with a header, gzip, sealed where a key is named. */
+    file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
+    format: z.literal("csv"),
+    compression: z.literal("gzip"),
+    /** Which key opens it; null: it is not sealed. */
+    key: z.string().nullable(),
+    bytes: z.number().int().positive(),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  /** The machine that wrote it: a folder is on there. */
+  host: z.string(),
+});
+export type ArchiveManifest = z.infer<typeof ArchiveManifest>;
+
+export const MANIFEST_END = ".manifest.json";
+
+export function manifestText(manifest: ArchiveManifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+/** Errors: bad-input where it is no manifest that this version of Partway wrote. */
+export function parseManifest(text: string, shown: string): ArchiveManifest {
+  const parsed = ArchiveManifest.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  throw badInput(
+    `${shown} is not the manifest of an archived leaf: ${z.prettifyError(parsed.error)}`,
+    `Give the file that ends in ${MANIFEST_END}, beside the data.`,
+    parsed.error,
+  );
+}

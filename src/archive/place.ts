@@ -1,0 +1,50 @@
+/** Where archives lie: a folder or a bucket, one contract for both. */
+import type { ArchiveSettings } from "../config/schema.js";
+import { openFolder } from "./folder.js";
+import { whereOf } from "./settings.js";
+
+export interface Place {
+  /** For people: the path or s3://bucket/prefix of `name`. */
+  shown(name: string): string;
+  /** May something be written here? Leaves nothing behind. Errors: PlaceFault. */
+  probe(): Promise<void>;
+  /**
+   * Writes `name` whole or not at all, over what an interrupted try has left. `about`: bytes that are to be expected.
+   * Errors: PlaceFault; what `body` throws.
+   */
+  write(name: string, body: AsyncIterable<Buffer>, about: number, signal: AbortSignal): Promise<void>;
+  /** Errors: NotThere; PlaceFault, also in the middle. */
+  read(name: string): Promise<AsyncIterable<Buffer>>;
+  close(): void;
+}
+
+/** The place cannot be used. What it means for the leaf, the caller knows. Holds no secret. */
+export class PlaceFault extends Error {
+  readonly next: string;
+
+  constructor(what: string, next: string, cause?: unknown) {
+    super(what, { cause });
+    this.name = "PlaceFault";
+    this.next = next;
+  }
+}
+
+/** There is no such file or object. */
+export class NotThere extends PlaceFault {
+  constructor(shown: string, cause?: unknown) {
+    super(
+      `there is no ${shown}`,
+      "Look where the archive has gone; partway archive <table> says where it was.",
+      cause,
+    );
+    this.name = "NotThere";
+  }
+}
+
+/** `of`: whose settings they are. The S3 client is loaded only here, when it is asked for. */
+export async function openPlace(settings: ArchiveSettings, of: string): Promise<Place> {
+  const where = whereOf(settings, of);
+  if (where.kind === "folder") return openFolder(where.path);
+  const { openBucket } = await import("./bucket.js");
+  return openBucket(where);
+}
