@@ -315,6 +315,8 @@ BEGIN
     ELSIF EXISTS (SELECT FROM partway._leaves(of_table) AS l WHERE l.is_pending)
        OR EXISTS (SELECT FROM partway.partition_leaving v WHERE v.table_name::oid = of_table) THEN
       why := 'a partway maintain was interrupted here: partway maintain --apply finishes it first';
+    ELSIF one.oid IN (SELECT o FROM partway._archived(of_table, 'open') AS o) THEN
+      why := 'its archive is under way: partway maintain --apply finishes it first';
     ELSE
       steps := ARRAY[
         format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent),

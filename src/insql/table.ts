@@ -262,12 +262,30 @@ BEGIN
 END`,
   },
   {
+    name: "_archived",
+    args: "of_table oid, of_what text",
+    returns: "SETOF oid",
+    volatility: "VOLATILE",
+    language: "plpgsql",
+    about:
+      "restored: the leaves that were brought back from an archive, which stay; open: those whose archive is under way",
+    body: /*sql*/ `
+BEGIN
+  IF to_regclass('partway.partition_archive') IS NULL THEN RETURN; END IF;
+  RETURN QUERY EXECUTE CASE of_what
+    WHEN 'restored' THEN 'SELECT a.restored_as FROM partway.partition_archive a JOIN pg_class c ON c.oid = a.restored_as AND c.relname = a.leaf_name WHERE a.table_name::oid = $1'
+    ELSE 'SELECT a.leaf FROM partway.partition_archive a JOIN pg_class c ON c.oid = a.leaf AND c.relname = a.leaf_name WHERE a.table_name::oid = $1 AND a.dropped_at IS NULL'
+  END USING of_table;
+END`,
+  },
+  {
     name: "_expired",
     args: "of_table oid, months integer",
     returns: "TABLE(oid oid, nsp text, name text, bound text)",
     volatility: "VOLATILE",
     language: "plpgsql",
-    about: "the leaves whose upper bound is not above now minus the retention, oldest first",
+    about:
+      "the leaves whose upper bound is not above now minus the retention, oldest first; not those brought back from an archive",
     body: /*sql*/ `
 DECLARE
   p record;
@@ -291,7 +309,8 @@ BEGIN
   END IF;
   IF months IS NULL AND p.retention_unit IS NULL THEN RETURN; END IF;
   RETURN QUERY SELECT l.oid, l.nsp, l.name, l.bound FROM partway._leaves(of_table) AS l
-    WHERE l.kind <> 'foreign' AND NOT l.is_pending AND l.has_place AND l.to_high <= cutoff ORDER BY l.at_row;
+    WHERE l.kind <> 'foreign' AND NOT l.is_pending AND l.has_place AND l.to_high <= cutoff
+      AND l.oid NOT IN (SELECT r FROM partway._archived(of_table, 'restored') AS r) ORDER BY l.at_row;
 END`,
   },
   {
