@@ -28,7 +28,7 @@ import {
   UnknownTable,
 } from "./errors.js";
 import { deadlockTimeoutMs, type LockTry } from "./pg/locks.js";
-import type { Session } from "./pg/session.js";
+import { ConnectionLost, type Session } from "./pg/session.js";
 import { SQLSTATE, sqlState } from "./pg/sqlstate.js";
 import { describeTarget } from "./pg/target.js";
 
@@ -158,7 +158,13 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
       const onPart = (report: MaintainReport) => {
         done = report;
       };
-      const work = signal.aborted ? Promise.reject(signal.reason) : run(onPart);
+      // The lock that keeps others away lives with the observer's connection.
+      const isAlone = mode === "dry-run" || !observer.lost;
+      const work = signal.aborted
+        ? Promise.reject(signal.reason)
+        : isAlone
+          ? run(onPart)
+          : Promise.reject(new ConnectionLost(new Error("the one that holds maintenance's lock is gone")));
       const outcome = await work.catch((error: unknown) => {
         const why = signal.aborted ? stoppedMaintenance(error) : error;
         return { ...failed(shown, why), done };
@@ -166,7 +172,7 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
       result.tables.push(outcome);
       options.onTable?.(outcome);
       if ("error" in outcome && result.exitCode === EXIT.done) result.exitCode = outcome.error.exitCode;
-      if (("error" in outcome && signal.aborted) || session.lost) break;
+      if (("error" in outcome && signal.aborted) || session.lost || !isAlone) break;
     }
     return result;
   };
@@ -181,10 +187,11 @@ function failed(table: string, error: unknown): { table: string; error: PartwayE
 }
 
 /** How the tables are, those in care or those named. Reads only. */
-export async function health(options: CareOptions): Promise<HealthReport[]> {
-  return connected(options, async (session) =>
-    (await reportsOf(session, options)).map(({ report }) => report),
-  );
+export async function health(
+  options: CareOptions & { signal?: AbortSignal | undefined },
+): Promise<HealthReport[]> {
+  const look = async (session: Session) => (await reportsOf(session, options)).map(({ report }) => report);
+  return connected(options, look, LOOK_GRANT, options.signal);
 }
 
 export interface TellOptions extends CareOptions {

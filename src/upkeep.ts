@@ -7,6 +7,7 @@ import { type CareOptions, connected, wanted } from "./care.js";
 import { parseSettings, type RawSettings } from "./config/request.js";
 import { asPartwayError, type PartwayError } from "./errors.js";
 import { deadlockTimeoutMs } from "./pg/locks.js";
+import { ConnectionLost } from "./pg/session.js";
 
 export interface UpkeepOptions
   extends Omit<CareOptions, "config" | "now">,
@@ -43,6 +44,8 @@ async function upkeep(options: UpkeepOptions, what: Upkeep): Promise<UpkeepOutco
       const work: CareWork = { session, observer, settings, signal, deadlockMs, onTry: () => undefined };
       const outcomes: UpkeepOutcome[] = [];
       for (const { oid, shown } of await wanted(session, await readPolicies(session), options.tables)) {
+        if (observer.lost)
+          throw new ConnectionLost(new Error("the one that holds maintenance's lock is gone"));
         const outcome = await keepUp(work, oid, what).then(
           (report) => ({ ...report, error: leftLocked(report) }),
           (error: unknown) => {

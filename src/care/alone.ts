@@ -52,7 +52,7 @@ export async function withdrawn<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | null = null;
   const cancel = () => {
-    if (observer.lost) return;
+    if (observer.lost) return session.break("stopped, and there is no other connection to cancel from");
     observer.query("SELECT pg_cancel_backend($1::int)", [session.pid]).catch((error: unknown) => {
       process.emitWarning(`what was running could not be cancelled: ${messageOf(error)}`);
     });

@@ -67,6 +67,9 @@ function statusOf(text: string | undefined): HealthStatus | null {
   return STATUSES.find((one) => one === text) ?? null;
 }
 
+/** More findings are told as a number: one string of an environment has 128 KiB at most. */
+const MOST_TOLD = 100;
+
 async function say(
   report: HealthReport,
   before: HealthStatus | null,
@@ -74,8 +77,12 @@ async function say(
 ): Promise<HealthChange["told"]> {
   const { table, status, findings } = report;
   const at = new Date().toISOString();
-  const why = findings.map(({ what }) => what).join("; ");
-  const body = { event: "health-changed", at, server: tell.server, table, before, status, health: report };
+  const few = findings.slice(0, MOST_TOLD);
+  const why = few.map(({ what }) => what).join("; ");
+  const body = {
+    ...{ event: "health-changed", at, server: tell.server, table, before, status },
+    ...{ health: { ...report, findings: few }, more: findings.length - few.length },
+  };
   const told: HealthChange["told"] = [];
   if (tell.command !== null) {
     const env = {

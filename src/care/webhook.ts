@@ -12,16 +12,16 @@ export interface Webhook {
 export function parseWebhook(text: string, env: NodeJS.ProcessEnv): Webhook {
   const name = /^env:(\w+)$/.exec(text)?.[1];
   const address = name === undefined ? text : (env[name] ?? "");
-  const url = addressOf(address);
-  if (url === null)
+  const known = addressOf(address);
+  if (known === null)
     throw badInput(
       name === undefined
         ? "--webhook: that is not an http or https address"
         : `--webhook: ${name} holds no http or https address`,
       "For example --webhook https://hooks.example.com/services/..., or --webhook env:NAME.",
     );
-  const [user, password] = [url.username, url.password].map(decodeURIComponent);
-  for (const secret of [address, url.pathname.length > 1 ? url.pathname : "", url.search, password ?? ""])
+  const { url, user, password } = known;
+  for (const secret of [address, url.pathname.length > 1 ? url.pathname : "", url.search, password])
     registerSecret(secret);
   const headers: Record<string, string> = { "content-type": "application/json" };
   // fetch takes no address with a password in it.
@@ -33,12 +33,16 @@ export function parseWebhook(text: string, env: NodeJS.ProcessEnv): Webhook {
   return { shown: url.origin, post: (body, timeoutMs) => post(url, headers, body, timeoutMs) };
 }
 
-function addressOf(text: string): URL | null {
+function addressOf(text: string): { url: URL; user: string; password: string } | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
-  // decodeURIComponent throws for these.
-  const isDecodable = !/%(?![0-9a-f]{2})/i.test(`${url.username}${url.password}`);
-  return /^https?:$/.test(url.protocol) && isDecodable ? url : null;
+  if (!/^https?:$/.test(url.protocol)) return null;
+  try {
+    return { url, user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    return null;
+  }
 }
 
 async function post(url: URL, headers: Record<string, string>, body: unknown, timeoutMs: number) {

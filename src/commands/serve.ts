@@ -62,7 +62,7 @@ function lineOf(event: ServeEvent): string {
     case "job:ended":
       return `job ${event.job}, due ${event.scheduledFor}: ${event.outcome}; ${oneLine(event.message)}`;
     case "job:withdrawn":
-      return `job ${event.job}, due ${event.scheduledFor}: withdrawn; the next service takes it up`;
+      return `job ${event.job}, due ${event.scheduledFor}: withdrawn; it is taken up again`;
     case "scheduler:trouble":
       return `scheduler: ${oneLine(event.message)}; tried again`;
     case "warning":

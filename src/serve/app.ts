@@ -4,6 +4,7 @@ import { type Context, Hono } from "hono";
 import type { z } from "zod";
 import type { MaintainOutcome } from "../care.js";
 import type { PartwayError } from "../errors.js";
+import { fired } from "../sync/drain.js";
 import type { UpkeepOutcome } from "../upkeep.js";
 import type { Desk } from "./desk.js";
 import { Gate, RateLimit } from "./limits.js";
@@ -42,6 +43,8 @@ export interface AppOptions {
 type Env = { Bindings: HttpBindings; Variables: { token?: Token } };
 
 export const BODY_BYTES = 64 * 1024;
+/** A body must have come whole by then, ms: once the server closes, nothing else bounds it. */
+const BODY_MS = 10_000;
 /** Requests that use the database, at a time and waiting. */
 const AT_ONCE = 4;
 const WAITING = 32;
@@ -200,7 +203,11 @@ const HEADERS = {
 } as const;
 
 const TOO_LARGE: Refusal = {
-  ...{ code: "body-too-large", message: `a body has ${BODY_BYTES} bytes at most`, state: UNTOUCHED },
+  ...{
+    code: "body-too-large",
+    message: `a body has ${BODY_BYTES} bytes at most, and comes within ${BODY_MS / 1000} s`,
+    state: UNTOUCHED,
+  },
   next: "Send what GET /openapi.json describes, and nothing else.",
 };
 
@@ -270,13 +277,19 @@ async function worked<B extends z.ZodObject>(
   return work(parsed.data);
 }
 
-/** Null: it is longer than a body may be, whatever its header said. */
+/** Null: it is longer than a body may be, whatever its header said, or does not come. */
 async function bodyOf({ body }: Request): Promise<string | null> {
   if (body === null) return "";
   const pieces: Uint8Array[] = [];
   let size = 0;
+  const late = AbortSignal.timeout(BODY_MS);
   for (const reader = body.getReader(); ; ) {
-    const { done, value } = await reader.read();
+    const piece = await Promise.race([reader.read(), fired(late)]);
+    if (piece === undefined) {
+      await reader.cancel();
+      return null;
+    }
+    const { done, value } = piece;
     if (done) return Buffer.concat(pieces).toString("utf8");
     size += value.byteLength;
     if (size > BODY_BYTES) {

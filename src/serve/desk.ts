@@ -37,12 +37,14 @@ export interface Overview {
 
 /** A page that many look at, and scrapes, cost the database one reading in so many ms. */
 const FRESH_MS = 5_000;
+/** A look waits so long for a leaf that somebody has locked, ms: even its size needs a lock. */
+const LOOK_LOCK_MS = 2_000;
 /** Runs of each job on the page. */
 const SHOWN_RUNS = 10;
 
 export class Desk {
   readonly #options: DeskOptions;
-  #overview: { at: number; read: Promise<Overview> } | null = null;
+  #overview: { at: number; pending: boolean; read: Promise<Overview> } | null = null;
 
   constructor(options: DeskOptions) {
     this.#options = options;
@@ -64,21 +66,26 @@ export class Desk {
     return this.#read(async (session, now) => this.#status(now, await readRuns(session, 1)));
   }
 
-  /** At most one reading at a time, and one in `FRESH_MS`. */
+  /** At most one reading at a time, and one in `FRESH_MS`: a locked leaf must not cost a connection a scrape. */
   overview(): Promise<Overview> {
-    const at = performance.now();
-    if (this.#overview === null || at - this.#overview.at >= FRESH_MS) {
-      const read = this.#read(async (session, now) => {
-        const runs = await readRuns(session, SHOWN_RUNS);
-        return { tables: await this.#views(session, now), status: this.#status(now, runs), runs };
-      });
-      this.#overview = { at, read };
-      read.catch(() => {
+    const known = this.#overview;
+    if (known !== null && (known.pending || performance.now() - known.at < FRESH_MS)) return known.read;
+    const read = this.#read(async (session, now) => {
+      const runs = await readRuns(session, SHOWN_RUNS);
+      return { tables: await this.#views(session, now), status: this.#status(now, runs), runs };
+    });
+    const mine = { at: performance.now(), pending: true, read };
+    this.#overview = mine;
+    read.then(
+      () => {
+        mine.pending = false;
+      },
+      () => {
         // Whoever asked has the error; the next one asks anew.
-        this.#overview = null;
-      });
-    }
-    return this.#overview.read;
+        if (this.#overview === mine) this.#overview = null;
+      },
+    );
+    return read;
   }
 
   async maintenance({ table, dryRun }: Body<"maintenance">): Promise<MaintainOutcome[]> {
@@ -120,7 +127,10 @@ export class Desk {
 
   #read<T>(work: (session: Session, now: Date) => Promise<T>): Promise<T> {
     const { target, clock = databaseNow } = this.#options;
-    return withSession(target, async (session) => work(session, await clock(session)));
+    return withSession(target, async (session) => {
+      await session.query(`SET lock_timeout = ${LOOK_LOCK_MS}`);
+      return work(session, await clock(session));
+    });
   }
 
   /** Of the table named, or of all in care. Errors: `UnknownTable`. */

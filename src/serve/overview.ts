@@ -7,6 +7,7 @@ import { readPolicies, type StoredPolicy } from "../care/store.js";
 import { type CareLeaf, type CareTable, readCareTable } from "../care/table.js";
 import { messageOf } from "../errors.js";
 import type { Session } from "../pg/session.js";
+import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 
 export interface LeafView {
   schema: string;
@@ -58,7 +59,7 @@ async function readView(session: Session, stored: StoredPolicy, now?: string): P
   const table = await readCareTable(session, { oid: stored.oid });
   const facts = await readHealth(session, table, stored, now);
   const bytes = await readBytes(session, table.oid);
-  const expired = facts.now === null ? [] : expiredLeaves(table, facts.policy, facts.now);
+  const expired = facts.now === null ? [] : expiredLeaves(table, facts.policy, facts.now, facts.restored);
   return {
     table: stored.shown,
     enabled: facts.policy.enabled,
@@ -80,11 +81,13 @@ function leafView({ axis }: CareTable, leaf: CareLeaf, bytes: number): LeafView 
 
 function unreadable({ shown, policy }: StoredPolicy, error: unknown): TableView {
   const next = `partway health ${shown}`;
-  const finding = { level: "CRITICAL", code: "unreadable", what: messageOf(error), next } as const;
+  // Somebody has a leaf locked just now: that passes, and nobody is to be woken for it.
+  const level = sqlState(error) === SQLSTATE.lockNotAvailable ? "WARNING" : "CRITICAL";
+  const finding = { level, code: "unreadable", what: messageOf(error), next } as const;
   return {
     ...{ table: shown, enabled: policy?.enabled ?? true, leaves: [], pendingCleanup: 0 },
     health: {
-      ...{ table: shown, status: "CRITICAL", leaves: 0, rows: 0, bytes: 0, oldest: null, newest: null },
+      ...{ table: shown, status: level, leaves: 0, rows: 0, bytes: 0, oldest: null, newest: null },
       ...{ interval: null, coveredUntil: null, lastMaintenance: null, findings: [finding] },
     },
   };

@@ -53,7 +53,7 @@ export const ROUTES = {
   },
   cleanup: {
     ...{ method: "POST", path: `${BASE}/cleanup`, body: BODY.cleanup, answer: WorkAnswer },
-    summary: "Detaches or drops expired partitions, as the policy says; only with dryRun false",
+    summary: "Archives, detaches or drops expired partitions, as the policy says; only with dryRun false",
   },
 } as const satisfies Record<string, Route>;
 

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { withSession } from "../api.js";
 import { MaintenanceBusy } from "../care/alone.js";
 import { asPartwayError, messageOf, PartwayError } from "../errors.js";
+import { CannotConnect } from "../pg/connect-failure.js";
 import type { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 import { type Job, lastUntil, nextAfter } from "./settings.js";
@@ -106,7 +107,8 @@ export class Scheduler {
       this.#ready = true;
       this.#firstLook ??= now;
       const names = jobs.map(({ name }) => name);
-      const since = await readSince(session, names);
+      await session.query(JOBS_SQL.settle, [names, now.toISOString()]);
+      const since = await readSince(session, names, now);
       for (const job of jobs) {
         const due = dueAt(job, since.get(job.name) ?? now, now, catchUp ? null : this.#firstLook);
         if (due !== null) this.#begin(job, due);
@@ -141,7 +143,7 @@ export class Scheduler {
       const { held } = await session.one(z.object({ held: z.string() }), JOBS_SQL.lock, [job.name]);
       if (held !== "true") return;
       // Whoever had the lock before may have done it, or a later one.
-      const since = (await readSince(session, [job.name])).get(job.name);
+      const since = (await readSince(session, [job.name], await this.#clock(session))).get(job.name);
       if (since !== undefined && since >= due) return;
       const attempt = await session.tx(async () => {
         const started = (await this.#clock(session)).toISOString();
@@ -158,14 +160,18 @@ export class Scheduler {
         tell({ event: "job:withdrawn", job: job.name, scheduledFor: at });
         return;
       }
-      const finished = (await this.#clock(session)).toISOString();
-      await session.query(JOBS_SQL.finish, [job.name, at, finished, outcome, message]);
-      await session.query(JOBS_SQL.prune, [job.name]);
+      const write = async (on: Session): Promise<void> => {
+        const finished = (await this.#clock(on)).toISOString();
+        await on.query(JOBS_SQL.finish, [job.name, at, finished, outcome, message]);
+        await on.query(JOBS_SQL.prune, [job.name]);
+      };
+      // Idle while the job was at work, the connection may have been cut; what was done must not be done again for that.
+      await (session.lost ? withSession(target, write) : write(session));
       tell({ event: "job:ended", job: job.name, scheduledFor: at, outcome, message });
     });
   }
 
-  /** Waits while other maintenance is at work, ten minutes at most. */
+  /** Waits while other maintenance is at work, ten minutes at most; then it is withdrawn, to be taken up by the next look. */
   async #patiently(
     job: Job,
     signal: AbortSignal,
@@ -175,8 +181,11 @@ export class Scheduler {
         return await this.#options.run(job, signal);
       } catch (error) {
         if (signal.aborted) return { outcome: "withdrawn", message: "withdrawn: the service was stopped" };
-        if (!(error instanceof MaintenanceBusy) || tries >= BUSY_TRIES)
+        const isBusy = error instanceof MaintenanceBusy;
+        if (!isBusy && !(error instanceof CannotConnect && error.passes))
           return { outcome: "failed", message: failureText(error) };
+        // Not its failure: the next look takes it up again.
+        if (!isBusy || tries >= BUSY_TRIES) return { outcome: "withdrawn", message: failureText(error) };
         await pause(this.#options.busyMs ?? BUSY_MS, signal);
       }
   }

@@ -43,6 +43,8 @@ export interface Service {
 /** A request must have come whole by then, ms. */
 const REQUEST_MS = 10_000;
 const CONNECTIONS = 128;
+/** At the end: what is still connected when nothing has been at work so long is cut, ms. */
+const QUIET_MS = 2_000;
 
 /** Errors: bad-input when the address cannot be had, or it cannot be said where to connect. */
 export async function startService(options: ServiceOptions): Promise<Service> {
@@ -89,6 +91,15 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     trouble: (error) => tell({ event: "trouble", message: redact(messageOf(error)) }),
     server: describeTarget(target),
   });
+  let atWork = 0;
+  const counted = async (...of: Parameters<typeof app.fetch>): Promise<Response> => {
+    atWork += 1;
+    try {
+      return await app.fetch(...of);
+    } finally {
+      atWork -= 1;
+    }
+  };
   const server = createServer(
     {
       requestTimeout: REQUEST_MS,
@@ -96,7 +107,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       maxHeaderSize: 16_384,
       keepAliveTimeout: 5_000,
     },
-    getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: unreadable }),
+    getRequestListener(counted, { overrideGlobalObjects: false, errorHandler: unreadable }),
   );
   server.maxConnections = CONNECTIONS;
   const at = await listen(server, settings);
@@ -119,7 +130,13 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       ending.abort(new Error("the service is stopping"));
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // A connection whose last answer is out would stay open for another request.
-      const idle = setInterval(() => server.closeIdleConnections(), 100);
+      let quietSince: number | null = null;
+      const idle = setInterval(() => {
+        server.closeIdleConnections();
+        quietSince = atWork > 0 ? null : (quietSince ?? performance.now());
+        // One that never sends its request, or never takes its answer, would be waited for without an end.
+        if (quietSince !== null && performance.now() - quietSince > QUIET_MS) server.closeAllConnections();
+      }, 100);
       await Promise.all([closed.finally(() => clearInterval(idle)), scheduler.stop()]);
       tell({ event: "stopped" });
     },

@@ -134,6 +134,8 @@ export const ErrorAnswer = z.strictObject({
     next: z.string(),
     fields: z.array(z.strictObject({ field: z.string(), message: z.string() })).optional(),
   }),
+  dryRun: z.boolean().optional(),
+  tables: z.array(z.unknown()).optional().meta({ description: "What was done nevertheless" }),
 });
 
 const retired = z.strictObject({ name: z.string(), bound: z.string(), fate: z.string() });
@@ -149,7 +151,8 @@ export const WorkAnswer = z.strictObject({
       created: z.array(z.strictObject({ name: z.string(), from: z.string(), to: z.string() })),
       analyzed: z.array(z.string()),
       retired: z.array(retired).meta({
-        description: "dropped, detached or pending; would-drop and would-detach where nothing was done",
+        description:
+          "dropped, archived, detached or pending; would-drop, would-archive and would-detach where nothing was done",
       }),
     }),
   ),

@@ -42,12 +42,15 @@ INSERT INTO partway.jobs AS j (job, cron, known_since) VALUES ($1, $2, $3::times
 ON CONFLICT (job) DO UPDATE SET cron = excluded.cron, known_since = excluded.known_since WHERE j.cron <> excluded.cron`,
   since: /*sql*/ `
 SELECT j.job, ${iso(`greatest(j.known_since, (SELECT max(r.scheduled_for) FROM partway.job_runs r
-         WHERE r.job = j.job AND r.finished_at IS NOT NULL))`)} AS since
+         WHERE r.job = j.job AND r.finished_at IS NOT NULL AND r.scheduled_for <= $2::timestamptz))`)} AS since
   FROM partway.jobs j WHERE j.job = ANY ($1::text[])`,
+  /** Seen first while the clock was ahead: its times count from now on, not from then. */
+  settle: /*sql*/ `
+UPDATE partway.jobs SET known_since = $2::timestamptz WHERE job = ANY ($1::text[]) AND known_since > $2::timestamptz`,
   lock: /*sql*/ `SELECT pg_try_advisory_lock(hashtext('partway job ' || $1), 1)::text AS held`,
   /** Older ones that never ended are answered for by this one. */
   supersede: /*sql*/ `
-UPDATE partway.job_runs SET finished_at = $3::timestamptz, outcome = 'failed', message = 'the process that ran it died; a later run took its place'
+UPDATE partway.job_runs SET finished_at = $3::timestamptz, outcome = 'failed', message = 'it did not end; a later run took its place'
  WHERE job = $1 AND scheduled_for < $2::timestamptz AND finished_at IS NULL`,
   claim: /*sql*/ `
 INSERT INTO partway.job_runs AS r (job, scheduled_for, started_at, runner) VALUES ($1, $2::timestamptz, $3::timestamptz, $4)
@@ -57,20 +60,22 @@ ON CONFLICT (job, scheduled_for) DO UPDATE
 RETURNING r.attempts::text AS attempts`,
   finish: /*sql*/ `
 UPDATE partway.job_runs SET finished_at = $3::timestamptz, outcome = $4, message = $5
- WHERE job = $1 AND scheduled_for = $2::timestamptz`,
-  /** Stopped on purpose: that does not count against it. */
+ WHERE job = $1 AND scheduled_for = $2::timestamptz AND finished_at IS NULL`,
+  /** Stopped on purpose, or kept from its work: that does not count against it. */
   letGo: /*sql*/ `
 UPDATE partway.job_runs SET attempts = attempts - 1, message = $3
  WHERE job = $1 AND scheduled_for = $2::timestamptz AND finished_at IS NULL`,
   prune: /*sql*/ `
 DELETE FROM partway.job_runs WHERE job = $1 AND scheduled_for <=
   (SELECT scheduled_for FROM partway.job_runs WHERE job = $1 ORDER BY scheduled_for DESC OFFSET ${KEPT} LIMIT 1)`,
-  /** The newest of each job first. */
+  /** The newest of each job first, and the newest that went well, however long ago. */
   last: /*sql*/ `
 SELECT r.job, ${iso("r.scheduled_for")} AS "scheduledFor", ${iso("r.started_at")} AS "startedAt",
        ${iso("r.finished_at")} AS "finishedAt", r.attempts, r.outcome, r.message, r.runner
-  FROM (SELECT *, row_number() OVER (PARTITION BY job ORDER BY scheduled_for DESC) AS place FROM partway.job_runs) AS r
- WHERE r.place <= $1::int ORDER BY r.scheduled_for DESC, r.job`,
+  FROM (SELECT *, row_number() OVER (PARTITION BY job ORDER BY scheduled_for DESC) AS place,
+               row_number() OVER (PARTITION BY job, outcome IS NOT DISTINCT FROM 'done' ORDER BY scheduled_for DESC) AS of_kind
+          FROM partway.job_runs) AS r
+ WHERE r.place <= $1::int OR r.outcome = 'done' AND r.of_kind = 1 ORDER BY r.scheduled_for DESC, r.job`,
 } as const;
 
 const Present = z.object({ present: z.enum(["true", "false"]) });
@@ -111,14 +116,21 @@ export async function databaseNow(session: Session): Promise<Date> {
   return new Date((await session.one(z.object({ now: z.string() }), JOBS_SQL.now)).now);
 }
 
-/** From when on each job's times count: what came due after it has not been done. */
-export async function readSince(session: Session, jobs: readonly string[]): Promise<Map<string, Date>> {
+/**
+ * From when on each job's times count: what came due after it has not been done. Runs of a time that has not come by
+ * `now` were done under a clock that was ahead, and count for nothing.
+ */
+export async function readSince(
+  session: Session,
+  jobs: readonly string[],
+  now: Date,
+): Promise<Map<string, Date>> {
   const Since = z.object({ job: z.string(), since: z.string() });
-  const rows = await session.rows(Since, JOBS_SQL.since, [[...jobs]]);
+  const rows = await session.rows(Since, JOBS_SQL.since, [[...jobs], now.toISOString()]);
   return new Map(rows.map(({ job, since }) => [job, new Date(since)]));
 }
 
-/** The newest `of` runs of every job. */
+/** The newest `of` runs of every job, and its newest that went well. */
 export async function readRuns(session: Session, of: number): Promise<JobRun[]> {
   if (!(await isThere(session))) return [];
   return jsonRows(session, RunRow, JOBS_SQL.last, [of]);

@@ -79,7 +79,7 @@ test("a role with the script's rights could not maintain the table, or one of th
     'GRANT "old" TO "care";',
     'GRANT USAGE, CREATE ON SCHEMA "app" TO "shop";',
     'GRANT USAGE, CREATE ON SCHEMA partway TO "care";',
-    ...["config", "health", "leaving", "metadata"].map(
+    ...["archive", "config", "health", "leaving", "metadata"].map(
       (table) => `GRANT SELECT, INSERT, UPDATE, DELETE ON partway.partition_${table} TO "care";`,
     ),
     'GRANT EXECUTE ON FUNCTION ref.touch() TO "care";',

@@ -27,7 +27,7 @@ const seen = new Set<string>();
 function refused(answer: Answer, code: keyof typeof REFUSALS): void {
   expect(answer.status, answer.text).toBe(REFUSALS[code]);
   expect(answer.headers.get("content-type")).toMatch(/^application\/json/);
-  const { error } = ErrorAnswer.parse({ error: (answer.json as { error: unknown }).error });
+  const { error } = ErrorAnswer.parse(answer.json);
   expect(error.code, answer.text).toBe(code);
   expect(error.message).not.toBe("");
   expect(error.next).not.toBe("");
