@@ -85,6 +85,8 @@ function step(view: RunView, event: RunEvent): RunView {
     case "window":
       return foldWindow(view, event);
     case "process":
+      // What held the one before ended with it.
+      return { ...view, held: null };
     case "sizes":
       return view;
     case "query":

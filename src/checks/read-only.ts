@@ -4,7 +4,7 @@ import { ConnectionLost, isConnectionError, type Row, type Session } from "../pg
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 
 /** Partway pins an empty search_path and row_security off; this SQL is the application's and gets the role's own. */
-const AS_THE_ROLE = ["SET LOCAL search_path TO DEFAULT", "SET LOCAL row_security TO DEFAULT"];
+export const AS_THE_ROLE = ["SET LOCAL search_path TO DEFAULT", "SET LOCAL row_security TO DEFAULT"];
 
 export type Answer<T> = { ok: true; value: T; ms: number } | { ok: false; error: string; ms: number };
 

@@ -188,8 +188,11 @@ export class Connections {
   }
 
   /** A connection beside the run's own, which the caller gives back. */
-  beside(signal: AbortSignal): Promise<Session> {
-    return Session.open(this.#target, signal);
+  async beside(signal: AbortSignal): Promise<Session> {
+    const session = await Session.open(this.#target, signal);
+    // Whoever takes over ends it with the others.
+    await session.query(LEASE_SQL.worker, [this.#migration]);
+    return session;
   }
 
   /** Who waits behind the phase's sessions for longer than `afterMs`. The helper looks; it is opened again when lost. */

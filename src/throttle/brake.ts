@@ -19,6 +19,8 @@ export class Brake {
   #turned = new AbortController();
   /** What each who waits waits for. */
   readonly #waiting = new Set<(bad: readonly Held[]) => readonly Held[]>();
+  /** Until then a slowed applier is at its one batch, and counts as held. */
+  #backBy = 0;
   /** The signals that were told last, since when, and why. */
   #told: { signals: string; since: number; reason: string } | null = null;
 
@@ -75,6 +77,8 @@ export class Brake {
       }
     } finally {
       this.#waiting.delete(of);
+      // Only its time is up: it comes back after one batch, to the same signals.
+      if (left() <= 0 && holds()) this.#backBy = performance.now() + SLOWED_MS;
       this.#look();
     }
     stopped.throwIfAborted();
@@ -83,6 +87,9 @@ export class Brake {
   /** Tells what has changed: who is held by what, and that nobody is any more. */
   #look(): void {
     const held = this.holding;
+    const isBack =
+      performance.now() < this.#backBy && (this.#bad ?? []).some(({ signal }) => APPLIERS.has(signal));
+    if (held.length === 0 && isBack) return;
     const signals = held.map(({ signal }) => signal).join();
     if (signals === (this.#told?.signals ?? "")) return;
     const since = this.#told?.since ?? performance.now();

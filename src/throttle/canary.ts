@@ -4,9 +4,11 @@
  * which takes the lock of a SELECT for the time of a SELECT and writes nothing.
  */
 import { z } from "zod";
+import { AS_THE_ROLE } from "../checks/read-only.js";
 import { messageOf } from "../errors.js";
 import { ident } from "../pg/quote.js";
 import { ConnectionLost, isConnectionError, type Session } from "../pg/session.js";
+import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Plan } from "../plan/types.js";
 import { sidesOf } from "../sync/pairs.js";
 
@@ -37,14 +39,15 @@ export class Canary {
 
   /** Runs it once. Errors: ConnectionLost. */
   async run(session: Session): Promise<Timed> {
+    let from = performance.now();
     try {
       const place = this.#own === null ? await this.#place(session) : null;
       // The operator's may write to a table that is there for it: then the COMMIT is what a writer waits for.
       await session.begin({ readOnly: this.#own === null });
       for (const [name, value] of this.#limits())
         await session.query("SELECT pg_catalog.set_config($1, $2, true)", [name, value]);
-      if (this.#own !== null) await session.query("SET LOCAL search_path TO DEFAULT");
-      const from = performance.now();
+      if (this.#own !== null) for (const sql of AS_THE_ROLE) await session.query(sql);
+      from = performance.now();
       if (this.#own === null)
         await session.query(lookUpSql(this.#plan, place), place === null ? [] : [place]);
       else for await (const rows of session.cursor(this.#own, [], 100)) if (rows.length === 0) break;
@@ -54,6 +57,10 @@ export class Canary {
       if (error instanceof ConnectionLost) throw error;
       if (session.lost || isConnectionError(error)) throw new ConnectionLost(error);
       await session.rollback();
+      const state = sqlState(error);
+      // Given up by our own timeout: it counts as this long.
+      if (state === SQLSTATE.queryCanceled || state === SQLSTATE.lockNotAvailable)
+        return { ms: Math.max(CANARY_TIMEOUT_MS, performance.now() - from) };
       return { error: messageOf(error) };
     }
   }
@@ -63,6 +70,8 @@ export class Canary {
     return [
       ["statement_timeout", ms],
       ["lock_timeout", ms],
+      // A process that is frozen before its COMMIT must not keep the SELECT's lock.
+      ["idle_in_transaction_session_timeout", ms],
     ];
   }
 

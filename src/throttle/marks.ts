@@ -24,6 +24,10 @@ export class WalMarks {
     while ((marks[0]?.at ?? at) < at - KEPT_MS) marks.shift();
   }
 
+  get isEmpty(): boolean {
+    return this.#marks.length === 0;
+  }
+
   /**
    * How long ago the server was where a replica is now, ms; null when that is where it still is. The replica's own
    * replay_lag stands still with a replay that stands still; this does not.

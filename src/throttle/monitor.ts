@@ -103,8 +103,13 @@ export class Monitor {
     if (this.#timer === undefined || !this.#o.when().ask) return;
     if (this.#looking !== null) {
       const silent = performance.now() - this.#since;
-      if (silent > STALE_MS)
-        this.#sayUnreadable(`the server has not answered for ${Math.round(silent / 1000)} s`);
+      if (silent > STALE_MS) {
+        const why = `the server has not answered for ${Math.round(silent / 1000)} s`;
+        // An answer that was lost never comes, and TCP would wait a quarter of an hour for it.
+        this.#session?.break(why);
+        this.#since = performance.now();
+        this.#sayUnreadable(why);
+      }
       return;
     }
     this.#since = performance.now();
@@ -122,7 +127,8 @@ export class Monitor {
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
         const lost = error instanceof ConnectionLost;
-        if (!lost) this.#session?.break("it is to be made anew");
+        // Also a "lost" one: what a foreign server answers (08006) is no loss of ours, and our socket is still open.
+        this.#session?.break("it is to be made anew");
         this.#session = null;
         if (lost && attempt === 1) continue;
         this.#sayUnreadable(messageOf(error));
@@ -180,7 +186,8 @@ export class Monitor {
     const limit = MEASURED[signal].limit(this.#o.settings);
     if (limit === null) return null;
     const isReadable = !("unreadable" in reading);
-    if (isReadable) this.#readable.add(signal);
+    // That there is no replica can be told without the right to look at one.
+    if (isReadable && reading.value !== null) this.#readable.add(signal);
     // The default protects where it can be read; what was asked for, or could be read before, must be readable.
     if (
       !isReadable &&

@@ -29,7 +29,20 @@ export async function previewThrottle(
   const role = await roleOf(session);
   const grant = `GRANT pg_monitor TO ${ident(role)};`;
   for (const [signal, reading] of await readings(session, settings)) {
-    if (!("unreadable" in reading) || MEASURED[signal].limit(settings) === null) continue;
+    const limit = MEASURED[signal].limit(settings);
+    if (
+      signal === "replica-lag" &&
+      limit !== null &&
+      !("unreadable" in reading) &&
+      (reading.value ?? 0) >= limit
+    )
+      warnings.push({
+        code: "replica-lag-holds",
+        what: `${reading.who ?? "A replica"} is ${Math.round((reading.value ?? 0) / 1000)} s behind now: the run will wait before its first piece.`,
+        advice:
+          "A standby that is delayed on purpose, or a consumer that confirms late, never catches up: --max-replica-lag off, and --throttle-sql for those that count.",
+      });
+    if (!("unreadable" in reading) || limit === null) continue;
     const lacks = reading.unreadable === NO_RIGHT;
     if (signal === "replica-lag" && !settings.isReplicaLagAsked)
       warnings.push({

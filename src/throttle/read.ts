@@ -33,7 +33,9 @@ export function replicaLag(answer: Answer, marks: WalMarks): Reading {
     const lags = rows.flatMap(({ name, lag, replayed }) => {
       if (replayed === null) return [];
       const behind = marks.behind(replayed);
-      const value = behind === null ? 0 : Math.max(behind, lag ?? 0);
+      // Before we have looked a second time only the server knows.
+      const standing = marks.isEmpty ? (lag ?? 0) : 0;
+      const value = behind === null ? standing : Math.max(behind, lag ?? 0);
       // replay_lag is no help: it is NULL, or old, while a replay stands still.
       return [{ who: name ?? "", value, ...(marks.isOlder(replayed) ? { isAtLeast: true } : {}) }];
     });
