@@ -51,7 +51,8 @@ export class Canary {
       if (this.#own === null)
         await session.query(lookUpSql(this.#plan, place), place === null ? [] : [place]);
       else for await (const rows of session.cursor(this.#own, [], 100)) if (rows.length === 0) break;
-      await session.commit();
+      // A process that has been taken over commits nothing, not even what only read.
+      await (this.#own === null ? session.rollback() : session.commit());
       return { ms: performance.now() - from };
     } catch (error) {
       if (error instanceof ConnectionLost) throw error;
