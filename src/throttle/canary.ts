@@ -97,5 +97,6 @@ export function lookUpSql(plan: Plan, place: string | null): string {
   if (first === undefined) return "SELECT";
   const column = `s.${ident(first.name)}`;
   const where = place === null ? "" : ` WHERE ${column} >= $1::${first.type}`;
-  return `SELECT ${column} FROM ONLY ${live} AS s${where} ORDER BY ${column} LIMIT 1`;
+  // Named: pg_stat_statements is to tell it from the application's (rehearse, advise).
+  return `SELECT /* partway canary */ ${column} FROM ONLY ${live} AS s${where} ORDER BY ${column} LIMIT 1`;
 }
