@@ -10,6 +10,7 @@ import {
   shown,
 } from "./archive-rows/judge.js";
 import { countOld, moveRows } from "./archive-rows/move.js";
+import { readDefaultGrantees } from "./catalog/grants.js";
 import { resolveTable } from "./catalog/resolve.js";
 import { parseMilliseconds } from "./config/duration.js";
 import { parseTableName } from "./config/table-name.js";
@@ -150,7 +151,12 @@ async function sceneOf(session: Session, options: ArchiveRowsOptions): Promise<S
   const view = options.view === undefined ? null : named(options.view, source.schema);
   const columns = identList(source.columns.map(({ name }) => name));
   const statements = [
-    ...(archive === null ? archiveDdl(source, archiveName, options.index ?? []) : []),
+    ...(archive === null
+      ? [
+          ...archiveDdl(source, archiveName, options.index ?? []),
+          ...(await nobodyElse(session, source, into)),
+        ]
+      : []),
     ...(view === null ? [] : await viewDdl(session, source, { archive, archiveName, columns }, view)),
   ];
   const viewName = view === null ? null : qualified(view.schema, view.name);
@@ -195,7 +201,27 @@ async function fixedValue(
 
 function named(typed: string, schema: string): { schema: string; name: string } {
   const parsed = parseTableName(typed);
+  if (parsed.schema !== null && /^pg_(temp|toast)/.test(parsed.schema))
+    throw badInput(
+      `${typed} would not outlive this command: ${parsed.schema} is for tables of a session`,
+      "Name one that stays: schema.table.",
+    );
   return { schema: parsed.schema ?? schema, name: parsed.name };
+}
+
+/** Takes back what ALTER DEFAULT PRIVILEGES would give others on what is made. */
+async function nobodyElse(
+  session: Session,
+  source: Relation,
+  made: { schema: string; name: string },
+): Promise<string[]> {
+  const others = (await readDefaultGrantees(session, source.oid, "tables", made.schema)).filter(
+    (name) => name !== source.owner,
+  );
+  const who = others.map((name) => (name === null ? "PUBLIC" : ident(name)));
+  return who.length === 0
+    ? []
+    : [`REVOKE ALL ON TABLE ${qualified(made.schema, made.name)} FROM ${who.join(", ")}`];
 }
 
 function archiveDdl(source: Relation, archive: string, indexes: readonly string[]): string[] {
@@ -234,10 +260,12 @@ async function viewDdl(
     );
   }
   // Whoever reads it needs rights on both tables, as without it.
-  const options = source.serverVersion >= 150_000 ? " WITH (security_invoker = true)" : "";
+  const asInvoker = source.serverVersion >= 150_000;
+  const options = asInvoker ? " WITH (security_invoker = true)" : "";
   return [
     `CREATE VIEW ${name}${options} AS SELECT ${columns} FROM ${shown(source)} UNION ALL SELECT ${columns} FROM ${archiveName}`,
     ...(source.owner === source.role ? [] : [`ALTER VIEW ${name} OWNER TO ${ident(source.owner)}`]),
+    ...(asInvoker ? [] : await nobodyElse(session, source, view)),
   ];
 }
 

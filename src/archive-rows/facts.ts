@@ -30,11 +30,15 @@ const relation = z.object({
   /** Foreign keys that change the rows of other tables when one here is deleted. */
   cascades: z.array(z.string()),
   publications: z.array(z.string()),
+  /** `p` durable, `u` unlogged, `t` temporary: of the tables that hold its rows. */
+  persistence: z.array(z.string()),
 });
 export type Relation = z.output<typeof relation>;
 
 /** Of the table, and of each leaf below it: a trigger or a foreign key may stand on one of them alone. */
 const ALL = /*sql*/ `(SELECT c.oid UNION SELECT t.relid::oid FROM pg_partition_tree(c.oid) AS t)`;
+/** And those above it, which a key of the whole table stands on. */
+const ABOVE = /*sql*/ `(SELECT a.relid::oid FROM pg_partition_ancestors(c.oid) AS a)`;
 const triggers = (event: number) => /*sql*/ `
   (SELECT coalesce(json_agg(DISTINCT g.tgname), '[]') FROM pg_trigger g
     WHERE g.tgrelid IN ${ALL} AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & ${event} <> 0)`;
@@ -52,12 +56,14 @@ SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relkind AS 
        ${triggers(8)} AS "deleteTriggers", ${triggers(4)} AS "insertTriggers",
        (SELECT coalesce(json_agg(DISTINCT w.rulename), '[]') FROM pg_rewrite w WHERE w.ev_class IN ${ALL}) AS rules,
        (SELECT coalesce(json_agg(DISTINCT format('%s of %s', k.conname, k.conrelid::regclass)), '[]') FROM pg_constraint k
-         WHERE k.contype = 'f' AND k.confrelid IN ${ALL} AND k.confdeltype IN ('c', 'n', 'd')
+         WHERE k.contype = 'f' AND (k.confrelid IN ${ALL} OR k.confrelid IN ${ABOVE}) AND k.confdeltype IN ('c', 'n', 'd')
            AND k.conparentid = 0) AS cascades,
        (SELECT coalesce(json_agg(DISTINCT b.pubname), '[]') FROM pg_publication_tables b
          WHERE EXISTS (SELECT FROM pg_class x JOIN pg_namespace xn ON xn.oid = x.relnamespace
-                        WHERE (x.oid IN ${ALL} OR x.oid IN (SELECT a.relid::oid FROM pg_partition_ancestors(c.oid) AS a))
-                          AND xn.nspname = b.schemaname AND x.relname = b.tablename)) AS publications
+                        WHERE (x.oid IN ${ALL} OR x.oid IN ${ABOVE})
+                          AND xn.nspname = b.schemaname AND x.relname = b.tablename)) AS publications,
+       (SELECT coalesce(json_agg(DISTINCT x.relpersistence), '[]') FROM pg_class x
+         WHERE x.oid IN ${ALL} AND x.relkind <> 'p') AS persistence
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace`;
 
 /** Null: there is none. */

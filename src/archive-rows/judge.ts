@@ -14,6 +14,8 @@ export interface ArchiveFinding {
   next: string;
 }
 
+const hard = (what: string, next: string): ArchiveFinding => ({ allow: null, what, next });
+
 /** `archive`: null where it is still to be made. */
 export function archiveFindings(
   source: Relation,
@@ -26,7 +28,6 @@ export function archiveFindings(
     what: (list: string) => string,
   ): ArchiveFinding[] =>
     names.length === 0 ? [] : [{ allow, what: what(names.join(", ")), next: `--allow ${allow}` }];
-  const hard = (what: string, next: string): ArchiveFinding => ({ allow: null, what, next });
   const foreign = parts.filter(({ kind }) => kind !== "r");
   return [
     ...(["r", "p"].includes(source.kind)
@@ -38,7 +39,7 @@ export function archiveFindings(
     ...source.rules.map((rule) =>
       hard(`rule ${rule} would rewrite the DELETE`, `DROP RULE ${ident(rule)} ON ${shown(source)};`),
     ),
-    ...(archive === null ? [] : differences(source, archive)),
+    ...(archive === null ? [] : unfit(source, archive)),
     ...asked(
       "generated",
       source.columns.filter((one) => one.generated).map(({ name }) => name),
@@ -69,13 +70,34 @@ export function archiveFindings(
   ];
 }
 
-function differences(source: Relation, archive: Relation): ArchiveFinding[] {
-  const hard = (what: string, next: string): ArchiveFinding => ({ allow: null, what, next });
+/** What keeps the archive from taking the rows whole, or from keeping them. */
+function unfit(source: Relation, archive: Relation): ArchiveFinding[] {
   const where = shown(archive);
   if (archive.kind !== "r" && archive.kind !== "p")
     return [hard(`${where} is there, and is no table`, "Choose another name: --into <table>.")];
   if (archive.oid === source.oid)
     return [hard("the archive would be the table itself", "Choose another name: --into <table>.")];
+  return [
+    ...archive.rules.map((rule) =>
+      hard(`rule ${rule} of ${where} would rewrite the INSERT`, `DROP RULE ${ident(rule)} ON ${where};`),
+    ),
+    ...fleeting(source, archive),
+    ...differences(source, archive),
+  ];
+}
+
+/** Rows that outlive a crash here would not there. */
+function fleeting(source: Relation, archive: Relation): ArchiveFinding[] {
+  const where = shown(archive);
+  if (archive.persistence.includes("t"))
+    return [hard(`${where} is temporary`, "Choose another name: --into <table>.")];
+  return archive.persistence.includes("u") && source.persistence.includes("p")
+    ? [hard(`${where} is unlogged: a crash would empty it`, `ALTER TABLE ${where} SET LOGGED;`)]
+    : [];
+}
+
+function differences(source: Relation, archive: Relation): ArchiveFinding[] {
+  const where = shown(archive);
   return source.columns.flatMap((column): ArchiveFinding[] => {
     const there = archive.columns.find(({ name }) => name === column.name);
     const name = ident(column.name);

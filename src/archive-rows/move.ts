@@ -1,6 +1,7 @@
 /**
  * The move itself. A batch is one statement: what is deleted is what is inserted, so that a row is in exactly one of the
- * two tables whatever happens, and a view over both shows it once. Rows that somebody has locked are left for later.
+ * two tables whatever happens, and a view over both shows it once. Both sides are counted before it is committed, since a
+ * trigger of the archive may let a row vanish. Rows that somebody has locked are left for later.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -28,6 +29,8 @@ export interface Move {
 
 /** Blocks that are searched at a time where no index finds the old rows: what was deleted is not read again and again. */
 const WINDOW = 1024;
+const Both = z.object({ moved: z.coerce.number(), kept: z.coerce.number() });
+
 /** Looks at rows that others have locked, with a second in between. */
 const WAITS = 10;
 
@@ -39,8 +42,9 @@ export const ARCHIVE_SQL = {
     const type = source.columns.find(({ name }) => name === column)?.type ?? "";
     const order = part.indexed ? ` ORDER BY ${ident(column)}` : "";
     return `WITH picked AS MATERIALIZED (SELECT ctid FROM ONLY ${table} WHERE ${ident(column)} < $1::${type}${window}${order} LIMIT ${batch} FOR UPDATE SKIP LOCKED),
-moved AS (DELETE FROM ONLY ${table} AS gone USING picked WHERE gone.ctid = picked.ctid RETURNING gone.*)
-INSERT INTO ${archive} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM moved`;
+moved AS (DELETE FROM ONLY ${table} AS gone USING picked WHERE gone.ctid = picked.ctid RETURNING gone.*),
+kept AS (INSERT INTO ${archive} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM moved RETURNING 1)
+SELECT (SELECT count(*) FROM moved)::text AS moved, (SELECT count(*) FROM kept)::text AS kept`;
   },
   count: (source: Relation, column: string) => {
     const type = source.columns.find(({ name }) => name === column)?.type ?? "";
@@ -62,7 +66,7 @@ export async function countOld(
 
 /**
  * Moves until there is nothing left, or the signal. Gives the rows moved. Errors: `refused` where another table still
- * needs a row; `lock-busy` when rows stay locked by others; batches that were committed stay.
+ * needs a row, or the archive does not keep one; `lock-busy` when rows stay locked by others; batches that were committed stay.
  */
 export async function moveRows(session: Session, move: Move): Promise<number> {
   let moved = 0;
@@ -106,7 +110,11 @@ async function batchOf(
   moved: number,
 ): Promise<number> {
   try {
-    return (await session.query(ARCHIVE_SQL.batch(move, part, window), [move.before])).count;
+    return await session.tx(async () => {
+      const count = await session.one(Both, ARCHIVE_SQL.batch(move, part, window), [move.before]);
+      if (count.kept !== count.moved) throw swallowed(move, count, moved);
+      return count.moved;
+    });
   } catch (error) {
     if (sqlState(error) !== SQLSTATE.foreignKeyViolation) throw error;
     const detail = z.object({ message: z.string(), detail: z.string().optional() }).parse(error);
@@ -120,6 +128,14 @@ async function batchOf(
       { cause: error },
     );
   }
+}
+
+function swallowed({ archive }: Move, count: z.output<typeof Both>, moved: number): PartwayError {
+  return new PartwayError("refused", {
+    what: `of ${count.moved} rows that a batch would move, ${archive} would have kept ${count.kept}: a trigger there lets the others vanish`,
+    state: `The batch was rolled back whole: its rows are in the table. ${moved} rows were moved before it.`,
+    next: `See the triggers of the archive (\\d ${archive}), drop or disable the one that returns NULL, then the same command again.`,
+  });
 }
 
 function locked({ source }: Move, left: number, moved: number): PartwayError {

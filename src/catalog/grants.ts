@@ -42,7 +42,8 @@ const COLUMN_GRANTS = /*sql*/ `${entries(
 const DEFAULT_GRANTEES = /*sql*/ `
   SELECT DISTINCT CASE WHEN acl.grantee = 0 THEN NULL ELSE pg_get_userbyid(acl.grantee) END AS grantee
     FROM pg_class c
-    JOIN pg_default_acl d ON d.defaclobjtype = $2 AND d.defaclnamespace IN (0, c.relnamespace)
+    JOIN pg_default_acl d ON d.defaclobjtype = $2
+     AND d.defaclnamespace IN (0, coalesce((SELECT n.oid FROM pg_namespace n WHERE n.nspname = $3), c.relnamespace))
      AND d.defaclrole IN (c.relowner, (SELECT oid FROM pg_roles WHERE rolname = current_user))
    CROSS JOIN LATERAL aclexplode(d.defaclacl) AS acl
    WHERE c.oid = $1::oid AND acl.grantee NOT IN (d.defaclrole, c.relowner)
@@ -58,14 +59,15 @@ export async function readColumnGrants(session: Session, oid: string): Promise<G
   return jsonRows(session, grantInfo, COLUMN_GRANTS, [oid]);
 }
 
-/** Roles (null = PUBLIC) that ALTER DEFAULT PRIVILEGES gives rights on new objects in this table's schema. */
+/** Roles (null = PUBLIC) that ALTER DEFAULT PRIVILEGES gives rights on new objects in this table's schema, or in `schema`. */
 export async function readDefaultGrantees(
   session: Session,
   oid: string,
   on: "tables" | "sequences" = "tables",
+  schema: string | null = null,
 ): Promise<(string | null)[]> {
   const kind = on === "tables" ? "r" : "S";
   const Grantee = z.object({ grantee: z.string().nullable() });
-  const rows = await jsonRows(session, Grantee, DEFAULT_GRANTEES, [oid, kind]);
+  const rows = await jsonRows(session, Grantee, DEFAULT_GRANTEES, [oid, kind, schema]);
   return rows.map((row) => row.grantee);
 }

@@ -226,3 +226,70 @@ test("a row that another table still needs would be half moved, or a wrong value
   await session.query(`CREATE VIEW public.taken AS SELECT 1 AS n`);
   await expect(run({ view: "taken" })).rejects.toMatchObject({ kind: "bad-input" });
 });
+
+const ARCHIVE = "CREATE TABLE public.orders_archive (LIKE public.orders)";
+
+test("a leaf's rows would take those of other tables along, by a foreign key of the whole table", async () => {
+  for (const sql of [
+    ...PARTITIONED,
+    `CREATE TABLE public.items (id bigint, at timestamptz,
+       FOREIGN KEY (id, at) REFERENCES public.orders ON DELETE CASCADE)`,
+    "INSERT INTO public.items SELECT id, at FROM public.orders WHERE id = 7",
+  ])
+    await session.query(sql);
+  const leaf = { table: "orders_1", before: "2025-02-01" };
+  expect((await run(leaf)).findings).toMatchObject([
+    { allow: "cascade", what: expect.stringContaining("of public.items") },
+  ]);
+  await expect(run({ ...leaf, apply: true })).rejects.toMatchObject({ kind: "refused" });
+  expect(await text("SELECT count(*)::text AS text FROM public.items")).toBe("1");
+});
+
+test("rows that a trigger or a rule of the archive lets vanish would be lost", async () => {
+  for (const sql of [
+    ...ORDINARY,
+    ARCHIVE,
+    `CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql
+       AS $$ BEGIN IF new.id % 150 = 0 THEN RETURN NULL; END IF; RETURN new; END $$`,
+    "CREATE TRIGGER swallow BEFORE INSERT ON public.orders_archive FOR EACH ROW EXECUTE FUNCTION public.swallow()",
+  ])
+    await session.query(sql);
+  const apply = { apply: true, allow: ["triggers"], batch: "100" };
+  await expect(run(apply)).rejects.toMatchObject({
+    ...{ kind: "refused", message: expect.stringMatching(/of 100 rows .* kept 99: a trigger there/) },
+    state: expect.stringContaining("100 rows were moved before it."),
+  });
+  expect(await counts()).toBe("3900 100");
+  await session.query("DROP TRIGGER swallow ON public.orders_archive");
+  await session.query("CREATE RULE gone AS ON INSERT TO public.orders_archive DO INSTEAD NOTHING");
+  await expect(run(apply)).rejects.toMatchObject({
+    message: expect.stringContaining('DROP RULE "gone" ON "public"."orders_archive";'),
+  });
+  expect(await counts()).toBe("3900 100");
+});
+
+test("rows would go where a crash or the end of a session takes them", async () => {
+  for (const sql of [...ORDINARY, ARCHIVE.replace("TABLE", "UNLOGGED TABLE")]) await session.query(sql);
+  await expect(run({ apply: true })).rejects.toMatchObject({
+    ...{ kind: "refused", message: expect.stringContaining('"public"."orders_archive" SET LOGGED;') },
+  });
+  await expect(run({ into: "pg_temp.old", apply: true })).rejects.toMatchObject({ kind: "bad-input" });
+  expect(await counts()).toBe("4000 0");
+  await session.query("ALTER TABLE public.orders SET UNLOGGED");
+  expect(await run({ apply: true })).toMatchObject({ moved: 2159, done: true });
+});
+
+test("old rows would be open to whom ALTER DEFAULT PRIVILEGES names", async () => {
+  for (const sql of [
+    ...ORDINARY,
+    "CREATE SCHEMA attic",
+    "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA attic GRANT DELETE ON TABLES TO pg_monitor",
+  ])
+    await session.query(sql);
+  await run({ into: "attic.orders", apply: true });
+  expect(
+    await text(`SELECT coalesce(string_agg(a.grantee::regrole::text, ','), 'nobody') AS text
+      FROM pg_class c, aclexplode(c.relacl) AS a WHERE c.oid = 'attic.orders'::regclass AND a.grantee <> c.relowner`),
+  ).toBe("nobody");
+});
