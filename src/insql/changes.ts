@@ -6,7 +6,7 @@
 import type { SqlFunction } from "./function.js";
 
 /** Longest time that the strong locks of one transaction are added to, ms; as --hold-budget of maintain. */
-const HOLD_MS = 1000;
+export const HOLD_MS = 1000;
 /** Tries for a lock while none is held, as long as nobody waits behind us. */
 const TRIES = 5;
 /** An ATTACH reads DEFAULT under its lock, and no function can bound how long: bytes. */
@@ -284,7 +284,7 @@ END`,
     volatility: "VOLATILE",
     language: "plpgsql",
     about:
-      "detaches what is expired, and drops it where the policy says so; a dry run counts the rows instead",
+      "detaches what is expired, and drops it where the policy says so, but leaves what is to be archived; a dry run counts the rows instead",
     body: /*sql*/ `
 DECLARE
   p record;
@@ -296,7 +296,7 @@ DECLARE
 BEGIN
   SELECT * INTO p FROM partway._policy(of_table);
   parent := p.shown;
-  doing := CASE p.expired WHEN 'drop' THEN 'drop' ELSE 'detach' END;
+  doing := p.expired;
   FOR one IN SELECT * FROM partway._expired(of_table, months) LOOP
     partition_name := one.name;
     row_count := NULL;
@@ -306,7 +306,8 @@ BEGIN
       EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN row_count := NULL;
       END;
       ok := true;
-      result := format('Would %s partition: %s (%s rows, %s)', doing, one.name, coalesce(row_count::text, 'uncounted'), one.bound);
+      result := format('Would %s partition: %s (%s rows, %s)%s', doing, one.name, coalesce(row_count::text, 'uncounted'), one.bound,
+                       CASE doing WHEN 'archive' THEN ': partway maintain --apply does it' END);
       RETURN NEXT;
       CONTINUE;
     END IF;
@@ -317,6 +318,7 @@ BEGIN
       why := 'a partway maintain was interrupted here: partway maintain --apply finishes it first';
     ELSIF one.oid IN (SELECT o FROM partway._archived(of_table, 'open') AS o) THEN
       why := 'its archive is under way: partway maintain --apply finishes it first';
+    ELSIF doing = 'archive' THEN why := 'it is to be archived: partway maintain --apply does it';
     ELSE
       steps := ARRAY[
         format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent),

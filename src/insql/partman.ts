@@ -3,6 +3,7 @@
  * function itself would make leaves of its own around now, which overlap those that are there.
  */
 import { z } from "zod";
+import { openArchive } from "../archive/store.js";
 import { recogniseTable } from "../care/decide.js";
 import { indexOf, standsOn, startAt, textOf } from "../care/grid.js";
 import { type Policy, policyOf, type Retention } from "../care/policy.js";
@@ -99,7 +100,7 @@ function retentionText({ unit, amount }: Retention): string {
 export async function handOver(session: Session, typed: string, apply: boolean): Promise<HandoverReport> {
   return session.tx(async () => {
     const known = await look(session, typed);
-    const { table, policy, version, schema, enabled } = known;
+    const { table, policy, version, schema, enabled, restored } = known;
     const major = Number.parseInt(version, 10);
     const name = shellName(table);
     const row = partmanRow(table, policy, major);
@@ -114,6 +115,8 @@ export async function handOver(session: Session, typed: string, apply: boolean):
         `${shownName(table)} is disabled in partway.partition_config`,
         `Enable it first: partway adopt ${name}, then UPDATE partway.partition_config SET enabled = true`,
       );
+    // Before the names: a leaf is renamed for nothing where the table cannot be handed over.
+    if (policy.retention !== null) await nothingKept(session, table, restored);
     const next = nextOf(table, policy);
     await fits(session, table, policy, row, major);
     if (apply) {
@@ -174,7 +177,7 @@ async function look(session: Session, typed: string) {
       `Take it over first: partway adopt ${shellName(table)}`,
     );
   if (stored.wrong !== null) throw stored.wrong;
-  const { migration, leaving } = await readStanding(session, table.oid);
+  const { migration, leaving, restored } = await readStanding(session, table.oid);
   if (migration !== null)
     throw new PartwayError("refused", {
       what: `${shownName(table)} belongs to migration ${migration}, which has not ended`,
@@ -188,7 +191,30 @@ async function look(session: Session, typed: string) {
       next: `Finish it first: partway maintain ${shellName(table)} --apply`,
     });
   const policy = policyOf(shownName(table), stored.policy, table.axis, recogniseTable(table).grid);
-  return { table, policy, ...extension, enabled: policy.enabled };
+  return { table, policy, ...extension, enabled: policy.enabled, restored };
+}
+
+/** pg_partman knows of no archives: by its retention it would take away what was brought back, and what is on its way. */
+async function nothingKept(session: Session, table: CareTable, restored: ReadonlySet<string>): Promise<void> {
+  const back = table.leaves.filter(({ oid }) => restored.has(oid)).map(({ name }) => name);
+  const open: string[] = [];
+  for (const { oid, name } of table.leaves) if ((await openArchive(session, oid)) !== null) open.push(name);
+  if (back.length === 0 && open.length === 0) return;
+  const what = [
+    ...(back.length === 0 ? [] : [`leaves were brought back from an archive: ${back.join(", ")}`]),
+    ...(open.length === 0 ? [] : [`the archive of leaves is under way: ${open.join(", ")}`]),
+  ].join("; ");
+  throw new PartwayError("refused", {
+    what: `pg_partman would take away, by the retention of ${shownName(table)}, what is not to go: ${what}`,
+    state: "Nothing was changed.",
+    next: [
+      ...(open.length === 0 ? [] : [`finish the archive: partway maintain ${shellName(table)} --apply`]),
+      ...(back.length === 0
+        ? []
+        : ["detach the leaves that were brought back: ALTER TABLE ... DETACH PARTITION"]),
+      "or hand the table over without a retention: UPDATE partway.partition_config SET retention = NULL",
+    ].join("; "),
+  });
 }
 
 async function alone(session: Session): Promise<void> {
@@ -265,6 +291,9 @@ function notesOf({ ahead, grid, expired, retention }: Policy, row: PartmanRow): 
     ...(ahead === 0 ? ["ahead is 0, and pg_partman makes at least 1"] : []),
     ...(retention !== null && expired === "drop"
       ? ["expired leaves are dropped in the transaction that locks the table: no CONCURRENTLY there"]
+      : []),
+    ...(retention !== null && expired === "archive"
+      ? ["expired leaves are detached and stay as tables: nothing is archived any more"]
       : []),
     ...(row.infinite ? ["late in an interval it makes one leaf more than premake"] : []),
     "new leaves take indexes and rights from the table, not options, tablespace or statistics targets from the newest leaf",

@@ -202,8 +202,11 @@ BEGIN
         retention_unit := NULL;
       END IF;
     END IF;
-    IF expired NOT IN ('detach', 'drop') THEN
-      problem := coalesce(problem, format('expired = %s is not done in the database: partway maintain does it', quote_literal(expired)));
+    IF expired NOT IN ('detach', 'drop', 'archive') THEN
+      problem := coalesce(problem, format('expired: %s is nothing that is done', expired));
+    -- The column is not there where the table is of before there were archives.
+    ELSIF expired = 'archive' AND coalesce(to_jsonb(c) #>> '{archive,to}', '') = '' THEN
+      problem := coalesce(problem, 'expired leaves are to be archived, and it is not said where to');
     END IF;
     IF jsonb_typeof(coalesce(c.thresholds, '{}')) <> 'object' OR EXISTS (
          SELECT FROM jsonb_each(CASE jsonb_typeof(c.thresholds) WHEN 'object' THEN c.thresholds ELSE '{}' END) AS t
@@ -272,8 +275,9 @@ END`,
     body: /*sql*/ `
 BEGIN
   IF to_regclass('partway.partition_archive') IS NULL THEN RETURN; END IF;
+  -- By where it hangs, not by names: the leaf may be called otherwise by now, the table be another one of that name.
   RETURN QUERY EXECUTE CASE of_what
-    WHEN 'restored' THEN 'SELECT a.restored_as FROM partway.partition_archive a JOIN pg_class c ON c.oid = a.restored_as AND c.relname = a.leaf_name WHERE a.table_name::oid = $1'
+    WHEN 'restored' THEN 'SELECT a.restored_as FROM partway.partition_archive a JOIN pg_inherits i ON i.inhrelid = a.restored_as AND i.inhparent = $1'
     ELSE 'SELECT a.leaf FROM partway.partition_archive a JOIN pg_class c ON c.oid = a.leaf AND c.relname = a.leaf_name WHERE a.table_name::oid = $1 AND a.dropped_at IS NULL'
   END USING of_table;
 END`,

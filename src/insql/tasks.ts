@@ -1,5 +1,6 @@
 /** What people and pg_cron call to change something, under the names of the documents. */
 import { CARE_SQL } from "../care/store.js";
+import { HOLD_MS } from "./changes.js";
 import type { SqlFunction } from "./function.js";
 
 const ROWS = "TABLE(result text, parent_table text, partition_name text, row_count bigint, ok boolean)";
@@ -48,6 +49,12 @@ DECLARE
   why text;
   row_of record;
 BEGIN
+  -- The policies would be those of the first statement, the clock today's.
+  IF NOT dry_run AND current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+    RAISE EXCEPTION 'partway: nothing is changed in a transaction that is %: it would go by policies and leaves that are old by now',
+      current_setting('transaction_isolation')
+      USING ERRCODE = 'invalid_transaction_state', HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED, or call it outside a transaction.';
+  END IF;
   tables := ARRAY(SELECT c.oid FROM partway._in_care(named) AS c);
   IF NOT dry_run AND NOT partway._alone() THEN
     result := ${BUSY};
@@ -100,6 +107,10 @@ BEGIN
           RETURN NEXT;
         END LOOP;
         IF phase = 'metadata' AND NOT dry_run THEN
+          -- Sizes lock every leaf and read the disk, and others wait.
+          IF partway._held_ms() > ${HOLD_MS} THEN
+            RAISE EXCEPTION 'the locks of this transaction have been held for a second: the next run does it' USING ERRCODE = 'lock_not_available';
+          END IF;
           EXECUTE $metadata$${CARE_SQL.metadata}$metadata$ USING one;
         END IF;
       EXCEPTION WHEN lock_not_available OR deadlock_detected OR insufficient_privilege THEN

@@ -299,6 +299,33 @@ describe.skipIf(skipped)(`pg_cron and pg_partman${why}`, () => {
       ).toEqual([]);
     });
 
+    test("would take away what was brought back from an archive, or is on its way into one", async () => {
+      const oid = await prepare("kept", '_"p"YYYY_MM', {
+        ...{ ahead: 1, retention: "1mo", expired: "archive", archive: { to: "/var/archive" } },
+        leaf: "{table}_p{YYYY}_{MM}",
+      });
+      const [back = "", open = ""] = (await leavesOf(admin, oid)).map((leaf) => leaf.split(" ")[0] ?? "");
+      for (const [leaf, restored] of [
+        [back, "leaf"],
+        [open, "NULL::oid"],
+      ])
+        await admin.query(
+          `INSERT INTO partway.partition_archive (id, table_name, leaf, leaf_schema, leaf_name, bound, settings, dropped_at, restored_as)
+           SELECT $1, 'public.kept', leaf, 'public', $1, '', '{"to": "/var/archive"}', CASE WHEN restored IS NOT NULL THEN now() END, restored
+             FROM (SELECT leaf, ${restored} AS restored FROM (SELECT to_regclass('public.' || $1)::oid AS leaf) AS l) AS one`,
+          [leaf ?? ""],
+        );
+      await expect(handover({ ...options("kept"), apply: true })).rejects.toMatchObject({
+        kind: "refused",
+        message: expect.stringMatching(new RegExp(`back from an archive: ${back}; .*under way: ${open}$`)),
+      });
+      expect(await enabled(oid)).toEqual(["true"]);
+      await admin.query("DELETE FROM partway.partition_archive");
+      expect((await handover(options("kept"))).notes).toContainEqual(
+        expect.stringMatching(/nothing is archived any more/),
+      );
+    });
+
     test("by numbers", async () => {
       await admin.query("CREATE TABLE public.counted (id bigint NOT NULL) PARTITION BY RANGE (id)");
       await admin.query(

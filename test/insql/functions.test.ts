@@ -136,7 +136,9 @@ describe("a table whose leaves are to be made", () => {
       expect(await scene.leaves()).toEqual(["orders_2026_01"]);
     };
     await session.query("UPDATE partway.partition_config SET expired = 'archive', retention = '1mo'");
-    await refused(/expired = 'archive' is not done in the database/);
+    await refused(/to be archived, and it is not said where to/);
+    await session.query("UPDATE partway.partition_config SET expired = 'burn'");
+    await refused(/expired: burn is nothing that is done/);
     await session.query("UPDATE partway.partition_config SET expired = 'drop', retention = '12m'");
     await refused(/retention "12m" is not a length of time/);
     await session.query("UPDATE partway.partition_config SET retention = '1mo', leaf = '{table}_{MM}'");
@@ -192,6 +194,11 @@ describe("a table with leaves that are old", () => {
     expect(await run("drop_old_partitions('orders', NULL, false)")).toMatchObject([
       { ok: "f", result: expect.stringMatching(/Left partition: orders_2025_11: .*held for a second/) },
     ]);
+    // Nor by the sizes of its leaves.
+    expect(await results("maintain_partitions('orders')")).toContain(
+      "Not done: metadata of public.orders: the locks of this transaction have been held for a second: the next run does it",
+    );
+    expect(await texts("SELECT count(*)::text AS text FROM partway.partition_metadata")).toEqual(["0"]);
     await session.commit();
     // The mark goes with the transaction.
     expect(await results("drop_old_partitions('orders', NULL, false)")).toEqual([
@@ -208,6 +215,18 @@ describe("a table with leaves that are old", () => {
     expect(await texts("SELECT note AS text FROM public.orders_2025_11")).toEqual(["old"]);
     // A length of the caller's own.
     expect(await results("drop_old_partitions('orders', 100)")).toEqual([]);
+  });
+
+  test("would be judged by a policy that is no more, in a transaction that sees none but the old one", async () => {
+    await open({ ahead: 1, retention: "1mo", expired: "drop" }, ...LEAVES);
+    await session.begin({ isolation: "repeatable read" });
+    expect(await results("cleanup_old_partitions()")).toHaveLength(1);
+    const other = await scene.db.session();
+    await other.query("UPDATE partway.partition_config SET retention = NULL");
+    await expect(run("cleanup_old_partitions(false)")).rejects.toThrow(/repeatable read: .*old by now/);
+    await session.rollback();
+    expect(await run("cleanup_old_partitions(false)")).toEqual([]);
+    expect(await scene.leaves()).toEqual(START.slice(0, 3));
   });
 
   test("would lose everything on a wrong clock's word", async () => {
@@ -249,6 +268,31 @@ describe("a table with leaves that are old", () => {
     await noted("back", "restored_as");
     expect(await run("drop_old_partitions('orders', NULL, false)")).toEqual([]);
     expect(await scene.leaves()).toEqual(START.slice(0, 3));
+    // Whatever it, or the table, is called by now.
+    await session.query("ALTER TABLE public.orders_2025_11 RENAME TO orders_back");
+    await session.query("UPDATE partway.partition_archive SET table_name = 1::oid::regclass");
+    expect(await run("drop_old_partitions('orders', NULL, false)")).toEqual([]);
+    expect(await scene.leaves()).toContain("orders_back");
+  });
+
+  test("would get no new leaf where what is expired is to be archived, or lose it unarchived", async () => {
+    const archive = { to: "/var/archive" };
+    await open({ ahead: 1, retention: "1mo", expired: "archive", archive }, ...LEAVES);
+    expect(await results("drop_old_partitions('orders')")).toMatchObject([
+      expect.stringMatching(/^Would archive partition: orders_2025_11 \(0 rows, .*partway maintain --apply/),
+    ]);
+    const rows = await run("run_partition_maintenance(NULL, false)");
+    expect(rows.filter(({ result }) => !result.startsWith("Analyzed"))).toMatchObject([
+      { ok: "t", result: "Created partition: orders_2026_02" },
+      {
+        ok: "f",
+        result: "Left partition: orders_2025_11: it is to be archived: partway maintain --apply does it",
+      },
+    ]);
+    expect(await scene.leaves()).toEqual(START);
+    expect(
+      await texts("SELECT partway.create_monthly_partition('public', 'orders', '2026-03-01') AS text"),
+    ).toEqual(["Created partition: orders_2026_03"]);
   });
 
   test("would be dropped with what still needs it", async () => {
@@ -327,7 +371,12 @@ test("health would say another thing in the database than at the terminal", asyn
     `UPDATE partway.partition_config SET thresholds = '{"maxLeaves": 1, "leafGb": 0.00001}'`,
   );
   await see("2026-01-10 00:00:00");
-  await session.query("UPDATE partway.partition_config SET retention = 'for ever'");
+  // To be archived; and nobody says where to.
+  for (const archive of [`'{"to": "/var/archive"}'`, "NULL"]) {
+    await session.query(`UPDATE partway.partition_config SET expired = 'archive', archive = ${archive}`);
+    await see("2026-05-28 00:00:00");
+  }
+  await session.query("UPDATE partway.partition_config SET expired = 'drop', retention = 'for ever'");
   await see("2026-05-28 00:00:00");
   expect([...seen].toSorted()).toEqual(
     ["current-leaf-missing", "default-not-empty", "expired", "gap", "index-missing", "leaf-too-large"].concat(
