@@ -51,7 +51,8 @@ export class Canary {
       if (this.#own === null)
         await session.query(lookUpSql(this.#plan, place), place === null ? [] : [place]);
       else for await (const rows of session.cursor(this.#own, [], 100)) if (rows.length === 0) break;
-      await session.commit();
+      // A process that has been taken over commits nothing, not even what only read.
+      await (this.#own === null ? session.rollback() : session.commit());
       return { ms: performance.now() - from };
     } catch (error) {
       if (error instanceof ConnectionLost) throw error;
@@ -96,5 +97,6 @@ export function lookUpSql(plan: Plan, place: string | null): string {
   if (first === undefined) return "SELECT";
   const column = `s.${ident(first.name)}`;
   const where = place === null ? "" : ` WHERE ${column} >= $1::${first.type}`;
-  return `SELECT ${column} FROM ONLY ${live} AS s${where} ORDER BY ${column} LIMIT 1`;
+  // Named: pg_stat_statements is to tell it from the application's (rehearse, advise).
+  return `SELECT /* partway canary */ ${column} FROM ONLY ${live} AS s${where} ORDER BY ${column} LIMIT 1`;
 }

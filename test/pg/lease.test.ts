@@ -87,7 +87,7 @@ test("a zombie that wakes up in the middle of the copy would write its batch a s
   const zombie = await zombieOf(migration, { workers: 1, batchBlocks: 1 });
   let asleep = false;
   // Asleep after its first batch; meanwhile another process takes over and copies everything.
-  zombie.gate = async () => {
+  zombie.heavy = async () => {
     if (migration.records.batches.length !== 1 || asleep) return;
     asleep = true;
     await migration.takeOver();

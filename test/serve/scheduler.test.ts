@@ -158,6 +158,37 @@ describe("a run would be lost with who had begun it", () => {
     expect(await runs()).toEqual(["create-monthly-partitions 2025-01-01T02:00 done 2"]);
   });
 
+  test("that other maintenance kept from its work: the next look takes it up, and it counts as one try", async () => {
+    let busy = true;
+    const kept = play([CREATE], {
+      run: () => (busy ? Promise.reject(new MaintenanceBusy("9")) : Promise.resolve(DONE)),
+    });
+    await kept.at("2025-01-01T01:00:00Z");
+    await kept.at("2025-01-01T02:05:00Z");
+    expect(kept.events.at(-1)).toMatchObject({ event: "job:withdrawn", job: CREATE.name });
+    busy = false;
+    await kept.at("2025-01-01T02:06:00Z");
+    expect(await runs()).toEqual(["create-monthly-partitions 2025-01-01T02:00 done 1"]);
+  });
+
+  test("that a clock which was ahead had scheduled: the right clock's times count again", async () => {
+    const ahead = play([CREATE]);
+    await ahead.at("2027-01-01T01:00:00Z");
+    await ahead.at("2027-01-01T02:05:00Z");
+    const right = play([CREATE]);
+    await right.at("2025-01-01T01:00:00Z");
+    await right.at("2025-02-01T02:05:00Z");
+    expect(await runs()).toContain("create-monthly-partitions 2025-02-01T02:00 done 1");
+  });
+
+  test("with a table that is gone: the others have their leaves all the same", async () => {
+    const job: Job = { ...CREATE, tables: ["public.gone", "public.events"] };
+    const care = { url: db.ownerUrl, now: "2031-06-01 00:00:00" };
+    await expect(runJob(job, care, new AbortController().signal)).rejects.toThrow(/1 of 2 tables failed/);
+    expect(await leavesOf(session, "events")).toContain("events_2031_06");
+    await makeJobStore(session);
+  });
+
   test("whose process is at work: nobody else does it", async () => {
     await died(1);
     const other = await db.session();

@@ -120,6 +120,14 @@ describe("replica lag", () => {
     expect(replicaLag(text({ may: true, rows: [] }), marks)).toEqual({ value: null });
   });
 
+  test("before there are marks, at the plan, the server's word counts: a standby delayed on purpose is told of", () => {
+    const rows = [{ name: "late", lag: 3_600_000, replayed: 100 }];
+    expect(replicaLag(text({ may: true, rows }), new WalMarks())).toMatchObject({
+      value: 3_600_000,
+      who: "late",
+    });
+  });
+
   test("without the right rows are there and say nothing: unreadable, not zero", () => {
     const rows = [{ name: null, lag: null, replayed: null }];
     expect(replicaLag(text({ may: false, rows }), new WalMarks())).toEqual({ unreadable: NO_RIGHT });
