@@ -1,9 +1,10 @@
 /** Leaves into archives by hand, and back again. Part of the programmatic interface. */
 import { resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { folderOf } from "./archive/export.js";
 import { readKey } from "./archive/key.js";
-import { type ArchiveManifest, MANIFEST_END, parseManifest } from "./archive/manifest.js";
-import { openPlace, type Place, PlaceFault } from "./archive/place.js";
+import { type ArchiveManifest, MANIFEST_END, readManifest } from "./archive/manifest.js";
+import { openPlace, PlaceFault } from "./archive/place.js";
 import { checkArchive } from "./archive/settings.js";
 import { type ArchiveRow, archivesNamed, archivesOf, detachedArchive } from "./archive/store.js";
 import { stopped } from "./backup/stop.js";
@@ -144,11 +145,13 @@ export function restoreLeaf(options: RestoreLeafOptions): Promise<RestoreLeafRep
     const key = await readKey(source.settings);
     const place = await openPlace(source.settings, "restore-leaf");
     try {
-      const manifest = await manifestAt(place, source.name);
-      const known = (await archivesNamed(session, manifest.id)).find(({ id }) => id === manifest.id) ?? null;
-      assertSame(manifest, known);
+      const found = await readManifest(place, source.name);
+      const known = (await archivesNamed(session, found.id)).find(({ id }) => id === found.id)?.manifest;
+      if (known != null) assertSame(found, known);
+      const manifest = known ?? found;
       const folder = source.name.slice(0, source.name.lastIndexOf("/") + 1);
-      const restore = { manifest, place, folder, key, isKnown: known !== null };
+      const { settings } = source;
+      const restore = { manifest, place, folder, key, settings, isKnown: known != null };
       const { id, leaf, bound, rows, hash } = manifest;
       const report = { id, leaf: qualified(leaf.schema, leaf.name), table: null, bound, rows, hash };
       if (options.detached === true) {
@@ -159,6 +162,8 @@ export function restoreLeaf(options: RestoreLeafOptions): Promise<RestoreLeafRep
       const table = await readCareTable(session, { typed });
       const migration = await migrationOf(session, table.oid);
       if (migration !== null) throw migrating(typed, migration);
+      // Where nobody notes that it was brought back, the next maintenance takes it away again.
+      await makeCareStore(session);
       await attachRestored(work, table, restore);
       await session.query(`ANALYZE ${report.leaf}`);
       return { ...report, table: typed };
@@ -289,21 +294,9 @@ async function sourceOf(
   return { settings, name: `${folderOf(only.manifest.table)}${only.id}${MANIFEST_END}` };
 }
 
-async function manifestAt(place: Place, name: string): Promise<ArchiveManifest> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of await place.read(name)) chunks.push(chunk);
-  return parseManifest(Buffer.concat(chunks).toString("utf8"), place.shown(name));
-}
-
 /** The database has kept what was proven. */
-function assertSame(manifest: ArchiveManifest, known: ArchiveRow | null): void {
-  const before = known?.manifest ?? null;
-  if (before === null) return;
-  const { rows, hash, data, bound } = manifest;
-  const isSame =
-    [rows, hash, bound, data.sha256, data.bytes].join() ===
-    [before.rows, before.hash, before.bound, before.data.sha256, before.data.bytes].join();
-  if (isSame) return;
+function assertSame(manifest: ArchiveManifest, known: ArchiveManifest): void {
+  if (isDeepStrictEqual(manifest, known)) return;
   throw new PartwayError("difference", {
     what: `the manifest of ${manifest.id} is not the one that was written: this database has kept it in partway.partition_archive`,
     state: "Nothing was restored.",

@@ -2,19 +2,22 @@
  * Archives in S3-compatible storage, in parts of constant memory. Credentials come from where the AWS tools look for them
  * (environment, profile, role), and are neither kept nor shown. Imported late: the client takes long to load.
  */
+import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import {
   AbortMultipartUploadCommand,
   CreateMultipartUploadCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListMultipartUploadsCommand,
   S3Client,
   type S3ClientConfig,
+  S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { messageOf } from "../errors.js";
 import { numbered } from "../kill-switch.js";
-import { NotThere, type Place, PlaceFault } from "./place.js";
+import { NotThere, type Place, PlaceFault, takenAlready } from "./place.js";
 import type { Where } from "./settings.js";
 
 const MB = 1024 * 1024;
@@ -26,7 +29,10 @@ const MOST_PARTS = 9000;
 const NOT_THERE = ["NotImplemented", "MethodNotAllowed", "AccessDenied"];
 
 export function openBucket({ bucket, prefix, endpoint, region }: Where & { kind: "s3" }): Place {
-  const client = new S3Client(configOf(endpoint, region));
+  const config = configOf(endpoint, region);
+  const client = new S3Client(config);
+  // A storage that does not know the condition may refuse the whole request; AWS does know it.
+  const condition = config.endpoint === undefined ? { IfNoneMatch: "*" } : {};
   const keyOf = (name: string) => (prefix === "" ? name : `${prefix}/${name}`);
   const shown = (name: string) => `s3://${bucket}/${keyOf(name)}`;
   const at = (name: string) => ({ Bucket: bucket, Key: keyOf(name) });
@@ -47,6 +53,15 @@ export function openBucket({ bucket, prefix, endpoint, region }: Where & { kind:
     for (const { UploadId } of Uploads.filter((one) => one.Key === Key))
       await numbered("s3: an interrupted upload is aborted", () => abort(at(name), UploadId));
   };
+  /** Not sure: a role that may not list is not told what is missing. */
+  const isThere = (name: string) =>
+    client.send(new HeadObjectCommand(at(name))).then(
+      () => true,
+      (error: unknown) => {
+        if (isNamed(error, "NotFound", "NoSuchKey") || statusOf(error) === 403) return false;
+        throw error;
+      },
+    );
   const explained = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -59,15 +74,15 @@ export function openBucket({ bucket, prefix, endpoint, region }: Where & { kind:
     // Begun and aborted, an upload needs the rights that an archive needs, and is never seen.
     probe: () =>
       explained("", async () => {
-        const trial = at(`partway-probe-${process.pid}`);
+        const trial = at(`partway-probe-${randomBytes(8).toString("hex")}`);
         const { UploadId } = await client.send(new CreateMultipartUploadCommand(trial));
         await abort(trial, UploadId);
       }),
     write: (name, body, about, signal) =>
       explained(name, async () => {
-        await forget(name);
+        if (await isThere(name)) throw takenAlready(shown(name));
         const partSize = Math.max(PART, Math.ceil(about / MOST_PARTS / MB) * MB);
-        const params = { ...at(name), Body: Readable.from(body, { objectMode: false }) };
+        const params = { ...at(name), ...condition, Body: Readable.from(body, { objectMode: false }) };
         const upload = new Upload({ client, params, partSize, queueSize: 2 });
         const stop = () => void upload.abort();
         signal.throwIfAborted();
@@ -78,6 +93,7 @@ export function openBucket({ bucket, prefix, endpoint, region }: Where & { kind:
           signal.removeEventListener("abort", stop);
         }
       }),
+    forget: (name) => explained(name, () => forget(name)),
     read: async (name) => {
       const { Body } = await explained(name, () => client.send(new GetObjectCommand(at(name))));
       if (!(Body instanceof Readable)) throw new Error("the S3 client gave no stream");
@@ -113,6 +129,10 @@ function isNamed(error: unknown, ...names: string[]): boolean {
   return error instanceof Error && names.includes(error.name);
 }
 
+function statusOf(error: unknown): number | undefined {
+  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+}
+
 const UNREACHABLE = /^(E[A-Z]+|TimeoutError|NetworkingError)$/;
 
 /** An error of the storage as an operator can act on it; anything else is given back as it came. */
@@ -120,6 +140,7 @@ function faultOf(error: unknown, shown: string, bucket: string): unknown {
   if (!(error instanceof Error) || error instanceof PlaceFault) return error;
   const again = "then the same command again.";
   if (isNamed(error, "NoSuchKey", "NotFound")) return new NotThere(shown, error);
+  if (isNamed(error, "PreconditionFailed", "ConditionalRequestConflict")) return takenAlready(shown, error);
   if (isNamed(error, "NoSuchBucket"))
     return new PlaceFault(`there is no bucket ${bucket}`, `Create it or correct its name, ${again}`, error);
   if (isNamed(error, "CredentialsProviderError"))

@@ -2,6 +2,7 @@
  * A leaf's rows out to a place, and back in to prove it: count, content hash and rows come from one snapshot; then what
  * was written is read back, opened, and loaded into a temporary table whose count and hash must be the same.
  */
+import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -17,7 +18,7 @@ import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Target } from "../pg/target.js";
 import type { ArchiveKey } from "./key.js";
 import { type Digest, digested, loadArchive, SumRow } from "./load.js";
-import { type ArchiveManifest, MANIFEST_END, manifestText } from "./manifest.js";
+import { ArchiveManifest, isManifestThere, MANIFEST_END, manifestText } from "./manifest.js";
 import type { Place } from "./place.js";
 import { seal } from "./seal.js";
 import { csvOutSql } from "./sql.js";
@@ -41,8 +42,18 @@ export function folderOf({ schema, name }: { schema: string; name: string }): st
 }
 
 /** What every file system and every URL takes as it is. */
-export function safe(name: string): string {
+function safe(name: string): string {
   return name.replaceAll(/[^A-Za-z0-9_-]/g, "_");
+}
+
+/** A new one for every export: what another has written, or this one before, is not written over. */
+export function newArchiveId(leaf: string): string {
+  return `leaf_${safe(leaf)}_${randomBytes(8).toString("hex")}`;
+}
+
+/** Beside the manifest. */
+export function dataFileOf(id: string, key: Pick<ArchiveKey, "id"> | null): string {
+  return `${id}.csv.gz${key === null ? "" : ".sealed"}`;
 }
 
 const About = z.object({
@@ -63,25 +74,22 @@ SELECT current_setting('server_encoding') AS encoding, current_setting('server_v
  * PlaceFault, `difference`, `refused` without the right to make a temporary table, what the server says.
  */
 export async function exportLeaf(request: Export): Promise<ArchiveManifest> {
-  const { id, table, leaf, bound, place, key, signal } = request;
-  const folder = folderOf(table);
-  const file = `${id}.csv.gz${key === null ? "" : ".sealed"}`;
-  const { columns, about, sum, digest } = await onOwn(request, (session) =>
-    session.tx(() => write(request, session, `${folder}${file}`), {
+  const { id, table, leaf, place, signal } = request;
+  const manifest = await onOwn(request, (session) =>
+    session.tx(() => write(request, session), {
       ...{ isolation: "repeatable read", readOnly: true, lock: lockSql(leaf) },
     }),
   );
-  const manifest: ArchiveManifest = {
-    ...{ format: "partway-archive", version: 1, id, database: about.database, table },
-    ...{ leaf: { schema: leaf.schema, name: leaf.name }, bound, columns },
-    ...{ serverVersion: about.version, encoding: about.encoding, snapshotAt: about.at, ...sum },
-    data: { file, format: "csv", compression: "gzip", key: key?.id ?? null, ...digest },
-    host: hostname(),
-  };
   await onOwn(request, (session) => prove(request, manifest, session));
   const text = Buffer.from(manifestText(manifest));
-  await place.write(`${folder}${id}${MANIFEST_END}`, only(text), text.length, signal);
-  return manifest;
+  const name = `${folderOf(table)}${id}${MANIFEST_END}`;
+  await place.write(name, only(text), text.length, signal);
+  if (await isManifestThere(place, name, manifest)) return manifest;
+  throw new PartwayError("difference", {
+    what: `${place.shown(name)} is not the manifest that was written there: it cannot be read back`,
+    state: "The leaf and its rows are there; nothing was dropped.",
+    next: "Look at the storage, or take another place for archives, then the same command again.",
+  });
 }
 
 /** A connection of its own: a COPY that breaks off takes its connection along. */
@@ -91,11 +99,23 @@ async function onOwn<T>({ target, signal }: Export, work: (session: Session) => 
   return cancelledBy(signal, session, open, () => work(session)).finally(() => session.end());
 }
 
-async function write({ leaf, place, key, signal, onBytes }: Export, session: Session, name: string) {
+async function write(request: Export, session: Session): Promise<ArchiveManifest> {
+  const { id, table: of, leaf, bound, place, key, signal, onBytes } = request;
   const columns: ColumnInfo[] = await readColumns(session, leaf.oid);
   const about = await session.one(About, ABOUT_SQL, [leaf.oid]);
   const table = { ...leaf, columns };
   const sum = await session.one(SumRow, sumSql(table));
+  const file = dataFileOf(id, key);
+  const describe = (digest: Digest) =>
+    ArchiveManifest.parse({
+      ...{ format: "partway-archive", version: 1, id, database: about.database, table: of },
+      ...{ leaf: { schema: leaf.schema, name: leaf.name }, bound, columns },
+      ...{ serverVersion: about.version, encoding: about.encoding, snapshotAt: about.at, ...sum },
+      data: { file, format: "csv", compression: "gzip", key: key?.id ?? null, ...digest },
+      host: hostname(),
+    });
+  // Before anything is written: one that could not be read again would be found out when the leaf is gone.
+  describe({ bytes: 1, sha256: "0".repeat(64) });
   let bytes = 0;
   const counted = async function* (rows: AsyncIterable<Buffer | string>): AsyncGenerator<Buffer> {
     for await (const chunk of rows) {
@@ -106,9 +126,9 @@ async function write({ leaf, place, key, signal, onBytes }: Export, session: Ses
   };
   const passed: Digest[] = [];
   const store = async (zipped: AsyncIterable<Buffer>) => {
-    const file = digested(key === null ? zipped : seal(zipped, key.bytes));
-    await place.write(name, file.chunks, about.bytes, signal);
-    passed.push(file.passed());
+    const chunks = digested(key === null ? zipped : seal(zipped, key.bytes));
+    await place.write(`${folderOf(of)}${file}`, chunks.chunks, about.bytes, signal);
+    passed.push(chunks.passed());
   };
   try {
     const rows = session.copyOut(csvOutSql(table, about.encoding));
@@ -120,7 +140,7 @@ async function write({ leaf, place, key, signal, onBytes }: Export, session: Ses
   }
   const [digest] = passed;
   if (digest === undefined) throw new Error("the archive was written and not counted");
-  return { columns, about, sum, digest };
+  return describe(digest);
 }
 
 /** Into a temporary table, as a restore would, and away with it. */

@@ -5,7 +5,10 @@ import { createGunzip } from "node:zlib";
 import { z } from "zod";
 import { errnoOf } from "../backup/files.js";
 import { sumSql } from "../backup/sql.js";
+import { readColumns } from "../catalog/columns.js";
+import type { ColumnInfo } from "../catalog/types.js";
 import { badInput, PartwayError } from "../errors.js";
+import { qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import type { ArchiveKey } from "./key.js";
 import type { ArchiveManifest } from "./manifest.js";
@@ -85,12 +88,35 @@ export async function loadArchive(
   const found = file.passed();
   if (found.sha256 !== data.sha256 || found.bytes !== data.bytes)
     throw different(`the archive ${shown} is not the file that was written: its size or sha256 differ`);
-  const sum = await session.one(SumRow, sumSql(table));
+  const sum = await session.one(
+    SumRow,
+    sumSql({ ...into, columns: await hashedColumns(session, into, columns) }),
+  );
   if (sum.rows !== manifest.rows)
     throw different(`the archive ${shown} gives ${sum.rows} rows, the leaf had ${manifest.rows}`);
   if (sum.hash !== manifest.hash)
     throw different(`the ${sum.rows} rows of ${shown} are not those of the leaf: their content hash differs`);
   return sum;
+}
+
+const Oid = z.object({ oid: z.string() });
+
+/**
+ * The columns of the table as the server has them, in the archive's order: how a row is hashed is SQL, and a manifest is
+ * a file that anybody may have written.
+ */
+async function hashedColumns(
+  session: Session,
+  { schema, name }: { schema: string; name: string },
+  archived: ArchiveManifest["columns"],
+): Promise<ColumnInfo[]> {
+  const { oid } = await session.one(Oid, "SELECT $1::regclass::oid::text AS oid", [qualified(schema, name)]);
+  const made = await readColumns(session, oid);
+  return archived.map((column) => {
+    const found = made.find((one) => one.name === column.name);
+    if (found === undefined) throw different(`the table has no column ${column.name} of the archive`);
+    return found;
+  });
 }
 
 /** Whether the file is there as the manifest says. Errors: PlaceFault. */

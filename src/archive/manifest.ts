@@ -1,14 +1,16 @@
 /** `<id>.manifest.json`: what an archive holds, how to prove it, and what it takes to bring it back. Written last. */
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { Column, parseJson } from "../backup/manifest.js";
 import { badInput } from "../errors.js";
+import { NotThere, type Place } from "./place.js";
 
 const Named = z.object({ schema: z.string().min(1), name: z.string().min(1) });
 
 export const ArchiveManifest = z.object({
   format: z.literal("partway-archive"),
   version: z.literal(1),
-  id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
+  id: z.string().regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/),
   database: z.string(),
   /** The partitioned table, and the column it is cut by. */
   table: Named.extend({ column: z.string().min(1) }),
@@ -28,7 +30,7 @@ export const ArchiveManifest = z.object({
   hash: z.string().regex(/^-?\d+$/),
   data: z.object({
     /** Beside the manifest. CSV with a header, gzip, sealed where a key is named. */
-    file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
+    file: z.string().regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/),
     format: z.literal("csv"),
     compression: z.literal("gzip"),
     /** Which key opens it; null: it is not sealed. */
@@ -56,4 +58,30 @@ export function parseManifest(text: string, shown: string): ArchiveManifest {
     `Give the file that ends in ${MANIFEST_END}, beside the data.`,
     parsed.error,
   );
+}
+
+async function textAt(place: Place, name: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await place.read(name)) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** Errors: NotThere, PlaceFault; as `parseManifest`. */
+export async function readManifest(place: Place, name: string): Promise<ArchiveManifest> {
+  return parseManifest(await textAt(place, name), place.shown(name));
+}
+
+/** Whether `name` can be read there as this very manifest. Errors: PlaceFault. */
+export async function isManifestThere(
+  place: Place,
+  name: string,
+  manifest: ArchiveManifest,
+): Promise<boolean> {
+  try {
+    const { data } = ArchiveManifest.safeParse(parseJson(await textAt(place, name)));
+    return data !== undefined && isDeepStrictEqual(data, manifest);
+  } catch (error) {
+    if (error instanceof NotThere) return false;
+    throw error;
+  }
 }

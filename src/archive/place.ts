@@ -9,10 +9,12 @@ export interface Place {
   /** May something be written here? Leaves nothing behind. Errors: PlaceFault. */
   probe(): Promise<void>;
   /**
-   * Writes `name` whole or not at all, over what an interrupted try has left. `about`: bytes that are to be expected.
-   * Errors: PlaceFault; what `body` throws.
+   * Writes `name` whole or not at all, and never over one that is there. `about`: bytes that are to be expected. Errors:
+   * PlaceFault; what `body` throws.
    */
   write(name: string, body: AsyncIterable<Buffer>, about: number, signal: AbortSignal): Promise<void>;
+  /** Removes what an interrupted write of `name` has left, unless it is whole. Errors: PlaceFault. */
+  forget(name: string): Promise<void>;
   /** Errors: NotThere; PlaceFault, also in the middle. */
   read(name: string): Promise<AsyncIterable<Buffer>>;
   close(): void;
@@ -39,6 +41,15 @@ export class NotThere extends PlaceFault {
     );
     this.name = "NotThere";
   }
+}
+
+/** Another archive, or a copy of this database at work in the same place: neither is written over. */
+export function takenAlready(shown: string, cause?: unknown): PlaceFault {
+  return new PlaceFault(
+    `there is a ${shown} already, and archives are not written over`,
+    "The same command again takes another name.",
+    cause,
+  );
 }
 
 /** `of`: whose settings they are. The S3 client is loaded only here, when it is asked for. */

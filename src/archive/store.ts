@@ -10,8 +10,9 @@ import { ArchiveManifest } from "./manifest.js";
 
 const stamp = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')`;
 
-const ROW = /*sql*/ `
-SELECT a.id, a.table_name::oid::text AS "tableOid", a.table_name::text AS "table", a.leaf::text AS leaf, a.leaf_schema AS schema,
+/** `schema`: where the leaf is; it may have been moved since. */
+const row = (schema = "a.leaf_schema") => /*sql*/ `
+SELECT a.id, a.table_name::oid::text AS "tableOid", a.table_name::text AS "table", a.leaf::text AS leaf, ${schema} AS schema,
        a.leaf_name AS name, a.bound, a.settings, a.manifest, ${stamp("a.begun_at")} AS "begunAt",
        ${stamp("a.verified_at")} AS "verifiedAt", ${stamp("a.dropped_at")} AS "droppedAt", ${stamp("a.restored_at")} AS "restoredAt"
   FROM partway.partition_archive a`;
@@ -33,34 +34,44 @@ CREATE TABLE IF NOT EXISTS partway.partition_archive (
   restored_as oid,
   restored_at timestamptz)`,
   exists: /*sql*/ `SELECT (to_regclass('partway.partition_archive') IS NOT NULL)::text AS present`,
-  /** The newest of the leaf that has not ended in its drop; an OID alone may be another table's by now. */
-  open: /*sql*/ `${ROW}
-  JOIN pg_class c ON c.oid = a.leaf AND c.relname = a.leaf_name JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = a.leaf_schema
+  /** The newest of the leaf, in whichever schema, that has not ended in its drop; an OID alone may be another table's by now. */
+  open: /*sql*/ `${row()}
+  JOIN pg_class c ON c.oid = a.leaf AND c.relname = a.leaf_name
  WHERE a.leaf = $1::oid AND a.dropped_at IS NULL ORDER BY a.begun_at DESC LIMIT 1`,
   /** Begun, and in the way of nothing: leaves of the table that are detached already, by their name. */
-  detached: /*sql*/ `${ROW}
+  detached: /*sql*/ `${row("n.nspname")}
   JOIN pg_class c ON c.oid = a.leaf AND c.relname = a.leaf_name AND NOT c.relispartition
-  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = a.leaf_schema
- WHERE a.table_name = $1::oid::regclass AND $2 IN (a.leaf_name, a.leaf_schema || '.' || a.leaf_name) AND a.dropped_at IS NULL ORDER BY a.begun_at DESC LIMIT 1`,
-  ofTable: /*sql*/ `${ROW} WHERE a.table_name = $1::oid::regclass ORDER BY a.begun_at`,
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.table_name = $1::oid::regclass AND $2 IN (a.leaf_name, n.nspname || '.' || a.leaf_name) AND a.dropped_at IS NULL ORDER BY a.begun_at DESC LIMIT 1`,
+  ofTable: /*sql*/ `${row()} WHERE a.table_name = $1::oid::regclass ORDER BY a.begun_at`,
   /** By its name or the leaf's. */
-  named: /*sql*/ `${ROW} WHERE a.verified_at IS NOT NULL AND $1 IN (a.id, a.leaf_name, a.leaf_schema || '.' || a.leaf_name) ORDER BY a.begun_at`,
+  named: /*sql*/ `${row()} WHERE a.verified_at IS NOT NULL AND $1 IN (a.id, a.leaf_name, a.leaf_schema || '.' || a.leaf_name) ORDER BY a.begun_at`,
   isEmpty: /*sql*/ `SELECT (NOT EXISTS (SELECT FROM partway.partition_archive))::text AS present`,
   drop: /*sql*/ "DROP TABLE partway.partition_archive",
   begin: /*sql*/ `
 INSERT INTO partway.partition_archive (id, table_name, leaf, leaf_schema, leaf_name, bound, settings)
 VALUES ($1, $2::oid, $3::oid, $4, $5, $6, $7::jsonb)`,
   /** What was verified is not true of the leaf, or not there, any more. */
-  again: /*sql*/ `UPDATE partway.partition_archive SET (manifest, verified_at) = (NULL, NULL) WHERE id = $1`,
+  untrue: /*sql*/ `UPDATE partway.partition_archive SET (manifest, verified_at) = (NULL, NULL) WHERE id = $1`,
+  /** The same, and it is made under another id: the files of this one stay as they are. */
+  again: /*sql*/ `
+UPDATE partway.partition_archive SET (id, manifest, verified_at) = ($2, NULL, NULL) WHERE id = $1`,
   verified: /*sql*/ `
 UPDATE partway.partition_archive SET (manifest, verified_at) = ($2::jsonb, clock_timestamp()) WHERE id = $1`,
   dropped: /*sql*/ `UPDATE partway.partition_archive SET dropped_at = clock_timestamp() WHERE id = $1`,
   restored: /*sql*/ `
 UPDATE partway.partition_archive SET (restored_as, restored_at) = ($2::regclass::oid, clock_timestamp()) WHERE id = $1`,
+  /** An archive that another database has made gets a row here: its leaf is not to expire, either. */
+  attached: /*sql*/ `
+INSERT INTO partway.partition_archive AS a
+       (id, table_name, leaf, leaf_schema, leaf_name, bound, settings, dropped_at, restored_as, restored_at)
+VALUES ($1, $2::oid, $3::regclass::oid, $4, $5, $6, $7::jsonb, clock_timestamp(), $3::regclass::oid, clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET (table_name, restored_as, restored_at)
+  = (excluded.table_name, excluded.restored_as, excluded.restored_at)`,
   /** Leaves that were brought back: they do not expire a second time by themselves. */
   restoredOf: /*sql*/ `
-SELECT a.restored_as::text AS oid FROM partway.partition_archive a JOIN pg_class c ON c.oid = a.restored_as AND c.relname = a.leaf_name
- WHERE a.table_name = $1::oid::regclass`,
+SELECT a.restored_as::text AS oid
+  FROM partway.partition_archive a JOIN pg_inherits i ON i.inhrelid = a.restored_as AND i.inhparent = $1::oid`,
 } as const;
 
 const ArchiveRow = z.object({

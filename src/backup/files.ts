@@ -53,7 +53,8 @@ export async function publish(path: string): Promise<void> {
   await flush(dirname(path));
 }
 
-async function flush(path: string): Promise<void> {
+/** What `path`, a file or a folder, holds is on disk after this. */
+export async function flush(path: string): Promise<void> {
   const handle = await open(path, "r");
   try {
     await handle.sync();

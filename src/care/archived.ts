@@ -3,11 +3,10 @@
  * find it, until the archive is proven; whether it is still what was archived is asked under a lock that no writer
  * passes, in the transaction that drops it.
  */
-import { randomBytes } from "node:crypto";
-import { exportLeaf, folderOf, safe } from "../archive/export.js";
+import { dataFileOf, exportLeaf, folderOf, newArchiveId } from "../archive/export.js";
 import { type ArchiveKey, readKey } from "../archive/key.js";
 import { isIntact, SumRow } from "../archive/load.js";
-import type { ArchiveManifest } from "../archive/manifest.js";
+import { type ArchiveManifest, isManifestThere, MANIFEST_END } from "../archive/manifest.js";
 import { NotThere, openPlace, type Place, PlaceFault } from "../archive/place.js";
 import { ARCHIVE_SQL, type ArchiveRow, beginArchive, openArchive } from "../archive/store.js";
 import { sumSql } from "../backup/sql.js";
@@ -81,12 +80,14 @@ export async function ensureArchived(
     const mine = open !== null && isSame(open.settings, settings) ? open : null;
     if (mine !== null && (await isWhole(mine, place, key, signal)) && mine.manifest !== null)
       return { id: mine.id, manifest: mine.manifest };
-    if (mine === null) await place.probe();
-    else await session.query(ARCHIVE_SQL.again, [mine.id]);
-    const id = mine?.id ?? `${safe(leaf.name)}_${randomBytes(3).toString("hex")}`;
+    await place.probe();
+    const id = newArchiveId(leaf.name);
     const { oid, schema, name, bound } = leaf;
-    if (mine === null)
-      await beginArchive(session, { id, table: table.oid, leaf: oid, schema, name, bound }, settings);
+    if (mine !== null) {
+      for (const file of [dataFileOf(mine.id, key), `${mine.id}${MANIFEST_END}`])
+        await place.forget(`${folderOf(table)}${file}`);
+      await session.query(ARCHIVE_SQL.again, [mine.id, id]);
+    } else await beginArchive(session, { id, table: table.oid, leaf: oid, schema, name, bound }, settings);
     const manifest = await exportLeaf({
       ...{ id, table: { schema: table.schema, name: table.name, column: table.column ?? "" }, leaf, bound },
       ...{ target: session.target, place, key, signal },
@@ -105,7 +106,9 @@ async function isWhole(
 ): Promise<boolean> {
   if (manifest === null || manifest.data.key !== (key?.id ?? null)) return false;
   try {
-    return await isIntact({ manifest, folder: folderOf(manifest.table), place, key, signal });
+    const folder = folderOf(manifest.table);
+    if (!(await isManifestThere(place, `${folder}${manifest.id}${MANIFEST_END}`, manifest))) return false;
+    return await isIntact({ manifest, folder, place, key, signal });
   } catch (error) {
     if (error instanceof NotThere) return false;
     throw error;
@@ -131,7 +134,7 @@ export async function dropArchived(
     archived ??= await ensureArchived(work, table, leaf, settings);
     const fate = await dropUnchanged(work, leaf, archived);
     if (fate !== "changed") return fate === "dropped";
-    await work.session.query(ARCHIVE_SQL.again, [archived.id]);
+    await work.session.query(ARCHIVE_SQL.untrue, [archived.id]);
     archived = null;
   }
   throw new PartwayError("difference", {

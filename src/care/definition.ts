@@ -34,6 +34,41 @@ function expressionOf({ generated, default: expression }: ColumnInfo): string | 
   return generated === null ? null : `${expression} ${generated}`;
 }
 
+const NAME = '(?:[a-z_][a-z0-9_]*|"(?:[^"]|"")+")';
+const MODIFIER = String.raw`(?: ?\(-?\w+(?:, ?-?\w+)*\))?`;
+const FIELD = "(?:year|month|day|hour|minute|second)";
+/** What format_type prints, and nothing else. */
+const TYPE = new RegExp(
+  `^(?:${[
+    `(?:${NAME}\\.)?${NAME}${MODIFIER}`,
+    `(?:bit varying|character varying|double precision)${MODIFIER}`,
+    "(?:time|timestamp)(?:\\(\\d\\))? with(?:out)? time zone",
+    `interval ${FIELD}(?: to ${FIELD})?(?:\\(\\d\\))?`,
+  ].join("|")})(?:\\[\\])?$`,
+);
+const COLLATION = new RegExp(`^${NAME}\\.${NAME}$`);
+
+/**
+ * What in the columns of a manifest that is a stranger's is more than names of types and collations, and no expression of
+ * the table as it is: a reason each. Empty: a CREATE TABLE of them runs nothing that is not there already.
+ */
+export function unproven(archived: readonly ColumnInfo[], now: readonly ColumnInfo[]): string[] {
+  return archived.flatMap((column) => {
+    const { name, type, collation } = column;
+    const today = now.find((one) => one.name === name);
+    const isOurs = today !== undefined && expressionOf(today) === expressionOf(column);
+    return [
+      ...(TYPE.test(type) ? [] : [`the type of its column ${name} is none: ${type}`]),
+      ...(collation === null || COLLATION.test(collation)
+        ? []
+        : [`the collation of its column ${name} is none: ${collation}`]),
+      ...(column.generated === null || isOurs
+        ? []
+        : [`the table here has no column ${name} of its expression, ${column.default}`]),
+    ];
+  });
+}
+
 /** A range of one column, in SQL made anew: a manifest is a file, and its text is not run. */
 export interface BoundSql {
   forValues: string;

@@ -2,6 +2,7 @@
  * An archived leaf brought back: made like the table's other leaves, filled, proven by count and hash, and attached, in one
  * transaction, so that an interrupted restore leaves nothing. The CHECK of its bound spares the scan under the lock.
  */
+import { z } from "zod";
 import type { ArchiveKey } from "../archive/key.js";
 import { loadArchive } from "../archive/load.js";
 import type { ArchiveManifest } from "../archive/manifest.js";
@@ -9,16 +10,19 @@ import type { Place } from "../archive/place.js";
 import { ARCHIVE_SQL } from "../archive/store.js";
 import { scratchTableSql } from "../backup/sql.js";
 import { readColumns } from "../catalog/columns.js";
+import { readDefaultGrantees } from "../catalog/grants.js";
+import type { ArchiveSettings } from "../config/schema.js";
 import { PartwayError } from "../errors.js";
 import type { StrongLock } from "../pg/locks.js";
 import { ident, qualified } from "../pg/quote.js";
+import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { freeName, shorten } from "../plan/names.js";
 import { namesIn, takeIdentity } from "./create.js";
-import { type BoundSql, boundSql, differencesOf, overlapping } from "./definition.js";
+import { type BoundSql, boundSql, differencesOf, overlapping, unproven } from "./definition.js";
 import { rowsWait } from "./split.js";
 import { type CareLeaf, type CareTable, shownName } from "./table.js";
-import { readTemplate, standaloneDdl, type Template } from "./template.js";
+import { granteeSql, readTemplate, standaloneDdl, type Template } from "./template.js";
 import { type CareWork, inLocks } from "./work.js";
 
 export interface Restore {
@@ -27,7 +31,9 @@ export interface Restore {
   /** Below `place`, with a slash at its end. */
   folder: string;
   key: ArchiveKey | null;
-  /** Note it at the archive's row: there is one in this database. */
+  /** Where the manifest was read from. */
+  settings: ArchiveSettings;
+  /** The manifest is the one that this database has kept; otherwise it is a file that anybody may have written. */
   isKnown: boolean;
 }
 
@@ -38,10 +44,39 @@ export async function restoreDetached(work: CareWork, restore: Restore): Promise
   const { session } = work;
   const { manifest } = restore;
   await assertFree(work, manifest.leaf);
+  if (!restore.isKnown) await assertHarmless(session, manifest);
+  const made = shownName(manifest.leaf);
   await session.tx(async () => {
-    await session.query(scratchTableSql({ ...manifest.leaf, columns: manifest.columns }));
+    // Prepared, it is one statement and cannot be more.
+    await session.query(
+      scratchTableSql({ ...manifest.leaf, columns: manifest.columns }),
+      [],
+      "partway_restored",
+    );
+    const { oid } = await session.one(Oid, "SELECT $1::regclass::oid::text AS oid", [made]);
+    const others = oid === null ? [] : await readDefaultGrantees(session, oid);
+    if (others.length > 0)
+      await session.query(`REVOKE ALL ON TABLE ${made} FROM ${others.map(granteeSql).join(", ")}`);
     await fill(work, restore);
-    await note(work, restore);
+    if (restore.isKnown) await session.query(ARCHIVE_SQL.restored, [manifest.id, made]);
+  });
+}
+
+const Oid = z.object({ oid: z.string().nullable() });
+
+/** What a manifest that this database has not kept says of the columns becomes part of a statement. Errors: `refused`. */
+async function assertHarmless(
+  session: Session,
+  { id, leaf, table, columns }: ArchiveManifest,
+): Promise<void> {
+  const typed = qualified(table.schema, table.name);
+  const { oid } = await session.one(Oid, "SELECT to_regclass($1)::oid::text AS oid", [typed]);
+  const [why] = unproven(columns, oid === null ? [] : await readColumns(session, oid));
+  if (why === undefined) return;
+  throw new PartwayError("refused", {
+    what: `the leaf ${leaf.name} is not brought back: this database does not know the archive ${id}, and ${why}`,
+    state: AS_IT_WAS,
+    next: "Restore it in the database that has made it, or make the table by hand: runbooks/archive-and-restore.md",
   });
 }
 
@@ -74,7 +109,10 @@ export async function attachRestored(work: CareWork, table: CareTable, restore: 
         await session.query(`ALTER TABLE ${made} DROP CONSTRAINT ${ident(check)}`);
         if (template.identity === "i" && template.leaf !== null)
           await takeIdentity(session, template.leaf, made);
-        await note(work, restore);
+        await session.query(ARCHIVE_SQL.attached, [
+          ...[manifest.id, table.oid, made, manifest.leaf.schema, manifest.leaf.name, manifest.bound],
+          JSON.stringify(restore.settings),
+        ]);
       },
     });
   } catch (error) {
@@ -85,10 +123,6 @@ export async function attachRestored(work: CareWork, table: CareTable, restore: 
 function fill({ session, signal, onArchive }: CareWork, { manifest, place, folder, key }: Restore) {
   const onBytes = (bytes: number) => onArchive?.(manifest.leaf.name, "read", bytes);
   return loadArchive(session, { manifest, place, folder, key, signal, onBytes }, manifest.leaf);
-}
-
-async function note({ session }: CareWork, { manifest: { id, leaf }, isKnown }: Restore): Promise<void> {
-  if (isKnown) await session.query(ARCHIVE_SQL.restored, [id, shownName(leaf)]);
 }
 
 function defaultOf({ leaves }: CareTable): CareLeaf | null {

@@ -4,9 +4,10 @@
  * on its way.
  */
 import { z } from "zod";
-import { openArchive } from "../archive/store.js";
+import { type ArchiveRow, openArchive } from "../archive/store.js";
 import { PartwayError } from "../errors.js";
 import { sqlState } from "../pg/sqlstate.js";
+import { shellWord } from "../plan/typed.js";
 import {
   type Archivable,
   type Archived,
@@ -17,7 +18,7 @@ import {
 import type { Then } from "./decide.js";
 import { type DetachableLeaf, detachPatiently } from "./detach.js";
 import { CARE_SQL, type Leaving, Present } from "./store.js";
-import { type CareLeaf, type CareTable, shownName } from "./table.js";
+import { type CareLeaf, type CareTable, shellName, shownName } from "./table.js";
 import { attempt, type CareWork, inLocks } from "./work.js";
 
 /** What has become of an expired leaf; pending: detached for queries, but somebody still has it in use. */
@@ -36,16 +37,36 @@ export async function retireLeaf(
   const { session } = work;
   const { oid, schema, name, boundText: bound } = leaf;
   const known = { oid, schema, name, bound };
-  if (then.do === "archive") assertArchivable(table, { ...leaf, bound });
-  const made = then.do === "archive" ? await ensureArchived(work, table, known, then.settings) : null;
-  await session.query(CARE_SQL.leave, [oid, table.oid, name, bound, then.do !== "detach"]);
+  // Begun while the policy said archive: asked before the detach, or a leaf that cannot be dropped would be out of sight.
+  const begun = then.do === "drop" ? await openArchive(session, oid) : null;
+  const end: Then = begun === null ? then : { do: "archive", settings: begun.settings };
+  if (end.do === "archive") assertArchivable(table, { ...leaf, bound });
+  const made =
+    end.do === "archive"
+      ? await withWayOut(begun, () => ensureArchived(work, table, known, end.settings))
+      : null;
+  await session.query(CARE_SQL.leave, [oid, table.oid, name, bound, end.do !== "detach"]);
   if (!(await detach(work, table, leaf))) return "pending";
-  return (await finishLeaf(work, table, known, then, made)) ?? "detached";
+  return (await finishLeaf(work, table, known, end, made)) ?? "detached";
+}
+
+/** The policy says drop by now: an archive that cannot be ended may be given up, by whoever knows that it may. */
+async function withWayOut<T>(begun: ArchiveRow | null, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (begun === null || !(error instanceof PartwayError)) throw error;
+    if (error.kind !== "refused" && error.kind !== "bad-input") throw error;
+    const { kind, message: what, state } = error;
+    const next = `${error.next} Its archive was begun, and its policy says drop by now; to drop it without: DELETE FROM partway.partition_archive WHERE leaf = ${begun.leaf} AND dropped_at IS NULL;`;
+    throw new PartwayError(kind, { what, state, next }, { cause: error });
+  }
 }
 
 /**
  * What earlier runs have left: a pending detach is finished, a detached leaf archived and dropped if it was to be and the
- * policy of today still says so (with `apply`; without, it waits). Gives the leaves it finished; a failure goes to `failures`.
+ * policy of today still says so (with `apply`; without, it waits). One whose archive was begun, and which has not expired,
+ * is its operator's to end. Gives the leaves it finished; a failure goes to `failures`.
  */
 export async function finishLeaving(
   work: CareWork,
@@ -73,6 +94,8 @@ export async function finishLeaving(
       }
       if (one.pending && !(await finalize(work, table, one))) return "pending";
       const then = one.thenDrop ? rule.thenStill(one.bound) : ({ do: "detach" } as const);
+      if (one.thenDrop && then.do === "detach" && (await openArchive(work.session, one.oid)) !== null)
+        throw halfArchived(table, one);
       return then.do !== "detach" && !rule.apply ? null : finishLeaf(work, table, one, then, null);
     });
   return done;
@@ -95,11 +118,22 @@ export async function finishLeaf(
   const isGone =
     then.do !== "detach" &&
     (await explainedBy(table, leaf.name, DETACHED, () =>
-      settings === null ? drop(work, table, leaf) : dropArchived(work, table, leaf, settings, made),
+      settings === null
+        ? drop(work, table, leaf)
+        : withWayOut(begun, () => dropArchived(work, table, leaf, settings, made)),
     ));
   if (isGone) return settings === null ? "dropped" : "archived";
   await session.query(CARE_SQL.left, [leaf.oid]);
   return then.do === "detach" ? "detached" : null;
+}
+
+/** Archived by hand, most likely: the policy alone would have left it attached. */
+function halfArchived(table: CareTable, { name }: Leaving): PartwayError {
+  return new PartwayError("refused", {
+    what: `the leaf ${name} of ${shownName(table)} is detached and its archive was begun, and its policy does not drop it`,
+    state: DETACHED,
+    next: `partway archive ${shellName(table)} --leaf ${shellWord(name)} --apply ends it; attached again by hand, it stays.`,
+  });
 }
 
 /** Foreign keys of the leaf are triggers on other tables: those are locked, so the lock is bounded. */

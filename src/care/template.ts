@@ -104,16 +104,22 @@ export function standaloneDdl(
   ];
 }
 
+/** Null: everybody. */
+export function granteeSql(name: string | null): string {
+  return name === null ? "PUBLIC" : ident(name);
+}
+
 function rights({ owner, role, grants, columnGrants, defaultGrantees }: Template, table: string): string[] {
-  const who = (name: string | null) => (name === null ? "PUBLIC" : ident(name));
   const others = defaultGrantees.filter((name) => name !== owner);
   const given = [...grants, ...columnGrants].filter(({ grantee }) => grantee !== owner);
   return [
     ...(owner === role ? [] : [`ALTER TABLE ${table} OWNER TO ${ident(owner)}`]),
-    ...(others.length === 0 ? [] : [`REVOKE ALL ON TABLE ${table} FROM ${others.map(who).join(", ")}`]),
+    ...(others.length === 0
+      ? []
+      : [`REVOKE ALL ON TABLE ${table} FROM ${others.map(granteeSql).join(", ")}`]),
     ...given.map(
       ({ privilege, column, grantee, grantable }) =>
-        `GRANT ${privilege}${column === null ? "" : ` (${ident(column)})`} ON TABLE ${table} TO ${who(grantee)}${grantable ? " WITH GRANT OPTION" : ""}`,
+        `GRANT ${privilege}${column === null ? "" : ` (${ident(column)})`} ON TABLE ${table} TO ${granteeSql(grantee)}${grantable ? " WITH GRANT OPTION" : ""}`,
     ),
   ];
 }

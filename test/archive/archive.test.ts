@@ -7,12 +7,10 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { ARCHIVE_SQL } from "../../src/archive/store.js";
 import { archive, archives, restoreLeaf } from "../../src/archive.js";
-import { health, maintain } from "../../src/care.js";
-import { Session } from "../../src/pg/session.js";
+import { adopt, health, maintain } from "../../src/care.js";
 import { type S3Server, startS3 } from "./s3.js";
-import { type ArchiveScene, LEAF, openArchiveScene, TABLE } from "./scene.js";
+import { type ArchiveScene, afterEachProof, LEAF, openArchiveScene, TABLE } from "./scene.js";
 
 /** The policy keeps leaves for a week. */
 const NOW = "2024-02-10 00:00:00";
@@ -107,19 +105,6 @@ describe("an expired leaf archived to", () => {
     expect(await apply()).toMatchObject({ exitCode: 0, tables: [{ retired: [{ fate: "archived" }] }] });
   });
 });
-
-/** Has `late` run right after each proof of an archive, before anything else is done. */
-function afterEachProof(late: () => Promise<unknown>): void {
-  const original = Session.prototype.query;
-  vi.spyOn(Session.prototype, "query").mockImplementation(async function (
-    this: Session,
-    ...asked: Parameters<Session["query"]>
-  ) {
-    const result = await original.apply(this, asked);
-    if (asked[0] === ARCHIVE_SQL.verified) await late();
-    return result;
-  });
-}
 
 test("rows that come while the leaf is archived would be dropped with it", async () => {
   let isFirst = true;
@@ -227,19 +212,24 @@ describe("an archive", () => {
     expect(await scene.tables()).toEqual(ATTACHED);
   });
 
-  test("that has gone before the leaf was dropped would be counted on", async () => {
-    const { data, id } = await archived();
-    await restoreLeaf({ url, archive: id });
-    // As a run leaves it that was killed after the proof, and before the drop.
-    await scene.session.query(
-      `UPDATE partway.partition_archive SET dropped_at = NULL, restored_at = NULL, leaf = '"public"."Odd 2024_01"'::regclass::oid`,
-    );
-    renameSync(data, join(scene.dir, "elsewhere"));
-    await archive({ url, table: TABLE, leaf: LEAF, to: scene.dir, apply: true });
-    expect(scene.files()).toContain(data);
-    await restoreLeaf({ url, archive: id });
-    expect(await scene.tables()).toEqual(ATTACHED);
-  });
+  test.each(["data", "manifest"] as const)(
+    "whose %s has gone before the leaf was dropped would be counted on",
+    async (which) => {
+      const made = await archived();
+      const { id } = made;
+      await restoreLeaf({ url, archive: id });
+      // As a run leaves it that was killed after the proof, and before the drop.
+      await scene.session.query(
+        `UPDATE partway.partition_archive SET dropped_at = NULL, restored_at = NULL, leaf = '"public"."Odd 2024_01"'::regclass::oid`,
+      );
+      renameSync(made[which], join(scene.dir, "elsewhere"));
+      const again = await archive({ url, table: TABLE, leaf: LEAF, to: scene.dir, apply: true });
+      // Under another name: what is there is not written over.
+      expect(again.archive?.id).not.toBe(id);
+      await restoreLeaf({ url, archive: again.archive?.id ?? "" });
+      expect(await scene.tables()).toEqual(ATTACHED);
+    },
+  );
 });
 
 const CHANGES: [sql: string, back: string, why: RegExp][] = [
@@ -315,6 +305,13 @@ test("another database, which has never heard of the archive, could not have it"
     await other.session.query(`DROP TABLE public."Odd 2024_01"`);
     await restoreLeaf({ url: other.db.ownerUrl, archive: manifest });
     expect(await other.sum()).toEqual(before);
+    // Old enough to go there, too, and just brought back.
+    const policy = { retention: "1w", expired: "drop", ahead: 0 } as const;
+    await adopt({ url: other.db.ownerUrl, tables: [`public.${TABLE}`], policy });
+    const kept = await maintain({ url: other.db.ownerUrl, apply: true, now: NOW });
+    expect(kept).toMatchObject({ exitCode: 0, tables: [{ retired: [] }] });
+    expect(await other.tables()).toEqual(ATTACHED);
+    expect(await archives({ url: other.db.ownerUrl, table: TABLE })).toMatchObject([{ state: "restored" }]);
   } finally {
     await other.drop();
   }

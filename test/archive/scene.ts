@@ -2,12 +2,14 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { vi } from "vitest";
 import { z } from "zod";
+import { ARCHIVE_SQL } from "../../src/archive/store.js";
 import { sumSql } from "../../src/backup/sql.js";
 import { adopt } from "../../src/care.js";
 import { readColumns } from "../../src/catalog/columns.js";
 import type { ArchiveSettings } from "../../src/config/schema.js";
-import type { Session } from "../../src/pg/session.js";
+import { Session } from "../../src/pg/session.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 
 /** Quoted names, a dropped column, identity and generated columns; a leaf of January 2024 with every hard value. */
@@ -96,4 +98,17 @@ export async function openArchiveScene(): Promise<ArchiveScene> {
       await db.drop();
     },
   };
+}
+
+/** Has `late` run right after each proof of an archive, before anything else is done. */
+export function afterEachProof(late: () => Promise<unknown>): void {
+  const original = Session.prototype.query;
+  vi.spyOn(Session.prototype, "query").mockImplementation(async function (
+    this: Session,
+    ...asked: Parameters<Session["query"]>
+  ) {
+    const result = await original.apply(this, asked);
+    if (asked[0] === ARCHIVE_SQL.verified) await late();
+    return result;
+  });
 }

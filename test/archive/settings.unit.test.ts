@@ -1,7 +1,7 @@
 /** What an operator would lose: archives at another place than was meant, a secret stored, or a leaf that does not fit. */
 import { expect, test } from "vitest";
 import { checkArchive, whereOf } from "../../src/archive/settings.js";
-import { boundSql, overlapping } from "../../src/care/definition.js";
+import { boundSql, overlapping, unproven } from "../../src/care/definition.js";
 import { careTable } from "../care/support.js";
 
 test.each([
@@ -52,4 +52,46 @@ test.each([
   const table = careTable(["2026-01-01 00:00", "2026-02-01 00:00", "2026-03-01 00:00"]);
   const found = overlapping(table, `FOR VALUES FROM (${from}) TO (${to})`);
   expect(found.map(({ name }) => name)).toEqual(names);
+});
+
+const COLUMN = {
+  ...{ attnum: 1, name: "c", type: "text", baseType: "pg_catalog.text", typeKind: "b", typeCategory: "S" },
+  ...{
+    sendFunction: null,
+    equalIsIdentical: true,
+    hasBtree: true,
+    hasHash: true,
+    notNull: false,
+    default: null,
+  },
+  ...{ identity: null, generated: null, collation: null, statistics: null, options: [], comment: null },
+};
+
+test("a type would be refused that PostgreSQL prints, or words be taken that are more than a type", () => {
+  const types = [
+    ...["integer", '"char"', "numeric(5,-2)", "character varying(10)[]", "timestamp(3) with time zone"],
+    ...[
+      "interval day to second(3)",
+      "bit varying(5)",
+      "public.mood",
+      '"Odd S"."Ty""pe"[]',
+      "public.geometry(Point,4326)",
+    ],
+  ];
+  for (const type of types) expect(unproven([{ ...COLUMN, type }], []), type).toEqual([]);
+  const more = [
+    ...[
+      "int; DROP TABLE x",
+      "int, x int",
+      "int)",
+      "text -- ",
+      "text DEFAULT public.f()",
+      "text CHECK (true)",
+    ],
+    ...["a.b.c", "text\n", '"a"b"', "numeric(public.f())"],
+  ];
+  for (const type of more) expect(unproven([{ ...COLUMN, type }], []), type).toHaveLength(1);
+  for (const collation of ["C", 'pg_catalog."C" CHECK (true)', 'pg_catalog."C"; SELECT 1'])
+    expect(unproven([{ ...COLUMN, collation }], []), collation).toHaveLength(1);
+  expect(unproven([{ ...COLUMN, collation: 'pg_catalog."C"' }], [])).toEqual([]);
 });
