@@ -64,7 +64,7 @@ test("a server without a free slot would not be named at the start, or something
     event: "error",
     what: expect.stringMatching(/no connection left .*too many connections for role/),
     state: "Nothing was touched.",
-    next: expect.stringMatching(/Free a connection.*--workers \(a run uses up to 4 connections more/),
+    next: expect.stringContaining(`--workers (a run uses up to ${BESIDE_WORKERS} connections more`),
   });
   expect(await scene.admin(objectsOf)).toEqual(untouched);
 });
