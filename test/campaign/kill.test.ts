@@ -83,7 +83,12 @@ describe.each(SCENARIOS)("%s", (scenario) => {
       const left = () => [...wanted].filter((kind) => !done.has(kind));
       for (let number = 1; number <= CHAINS && left().length > 0; number++)
         expect(await chain(base, number, wanted)).toEqual([]);
-      expect(left(), `never killed ${when}`).toEqual([]);
+      // What one uninterrupted run alone has come to, of all these, is timing's: another one says.
+      const again = left().length === 0 ? wanted : await kindsOf(base);
+      expect(
+        left().filter((kind) => again.has(kind)),
+        `never killed ${when}`,
+      ).toEqual([]);
       await dropBase(place, base);
     },
     LONG,
