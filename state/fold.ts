@@ -1,6 +1,7 @@
 /** Folds the events of a run into the view a screen shows. Pure; `createViewStore` is the one holder of state. */
 import { type HeldFacts, PHASES, type PhaseName, type RunEvent, type UndoName } from "./events.js";
 import { rollbackVerdict, safetyOf } from "./safety.js";
+import { createStore } from "./store.js";
 import type { PhaseView, RunView, ViewSource } from "./view.js";
 
 /** How many messages a view keeps. */
@@ -20,21 +21,8 @@ export function fold(view: RunView, event: RunEvent): RunView {
 
 /** A view that listens: `push` folds an event in and tells the subscribers. */
 export function createViewStore(initial: RunView): ViewSource & { push(event: RunEvent): void } {
-  let view = initial;
-  const listeners = new Set<() => void>();
-  return {
-    current: () => view,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => {
-        listeners.delete(listener);
-      };
-    },
-    push(event) {
-      view = fold(view, event);
-      for (const listener of listeners) listener();
-    },
-  };
+  const { current, subscribe, set } = createStore(initial);
+  return { current, subscribe, push: (event) => set(fold(current(), event)) };
 }
 
 function step(view: RunView, event: RunEvent): RunView {

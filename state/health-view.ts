@@ -1,4 +1,5 @@
 /** What the health screen is drawn from: plain data of one look at the tables. */
+import { createStore, type Store } from "./store.js";
 
 export type HealthLevel = "HEALTHY" | "CLEANUP_NEEDED" | "NO_PARTITIONS" | "WARNING" | "CRITICAL";
 
@@ -42,27 +43,9 @@ export interface HealthView {
   trouble: string | null;
 }
 
-export interface HealthSource {
-  /** The newest view; the same object until it changes. */
-  current(): HealthView;
-  subscribe(listener: () => void): () => void;
-}
+export type HealthSource = Pick<Store<HealthView>, "current" | "subscribe">;
 
 /** Holds the newest view and tells of every change. */
-export function createHealthStore(server: string): HealthSource & { set(view: HealthView): void } {
-  let view: HealthView = { at: null, server, tables: [], trouble: null };
-  const listeners = new Set<() => void>();
-  return {
-    current: () => view,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => {
-        listeners.delete(listener);
-      };
-    },
-    set(next) {
-      view = next;
-      for (const listener of listeners) listener();
-    },
-  };
+export function createHealthStore(server: string): Store<HealthView> {
+  return createStore<HealthView>({ at: null, server, tables: [], trouble: null });
 }

@@ -190,8 +190,13 @@ export class Connections {
   /** A connection beside the run's own, which the caller gives back. */
   async beside(signal: AbortSignal): Promise<Session> {
     const session = await Session.open(this.#target, signal);
-    // Whoever takes over ends it with the others.
-    await session.query(LEASE_SQL.worker, [this.#migration]);
+    try {
+      // Whoever takes over ends it with the others.
+      await session.query(LEASE_SQL.worker, [this.#migration]);
+    } catch (error) {
+      session.break("it could not be marked as this migration's");
+      throw error;
+    }
     return session;
   }
 

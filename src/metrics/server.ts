@@ -2,6 +2,7 @@
 import { createServer, type RequestListener } from "node:http";
 import { isIPv6 } from "node:net";
 import { badInput, messageOf } from "../errors.js";
+import { listening } from "../listen.js";
 import type { Exposition } from "./exposition.js";
 
 export interface Address {
@@ -34,13 +35,7 @@ export async function serveMetrics(exposition: Exposition, address: Address): Pr
   server.maxConnections = 32;
   server.unref();
   const { host, port } = address;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host, port }, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  }).catch((error: unknown) => {
+  await listening(server, host, port).catch((error: unknown) => {
     throw badInput(
       `--metrics: cannot listen on ${written(host)}:${port}: ${messageOf(error)}`,
       REMEDY,

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { getRequestListener } from "@hono/node-server";
 import { targetOf, withSession } from "../api.js";
 import { badInput, messageOf } from "../errors.js";
+import { listening } from "../listen.js";
 import { redact } from "../log.js";
 import { CannotConnect } from "../pg/connect-failure.js";
 import type { Session } from "../pg/session.js";
@@ -165,13 +166,7 @@ async function assertAdmitted(target: Target, warn: (message: string) => void): 
 /** Gives the URL. Errors: bad-input. */
 async function listen(server: Server, { host, port }: ServeSettings): Promise<string> {
   const shown = host.includes(":") ? `[${host}]` : host;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host, port }, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  }).catch((error: unknown) => {
+  await listening(server, host, port).catch((error: unknown) => {
     throw badInput(
       `cannot listen on ${shown}:${port}: ${messageOf(error)}`,
       "Give another --port or --host, or end what listens there.",

@@ -10,10 +10,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { archive, archives, restoreLeaf } from "../../src/archive.js";
 import { adopt, health, maintain } from "../../src/care.js";
 import { type S3Server, startS3 } from "./s3.js";
-import { type ArchiveScene, afterEachProof, LEAF, openArchiveScene, TABLE } from "./scene.js";
+import {
+  type ArchiveScene,
+  ATTACHED,
+  afterEachProof,
+  GONE,
+  LEAF,
+  NOW,
+  openArchiveScene,
+  TABLE,
+} from "./scene.js";
 
-/** The policy keeps leaves for a week. */
-const NOW = "2024-02-10 00:00:00";
 const KEY = randomBytes(32).toString("hex");
 
 let s3: S3Server;
@@ -36,8 +43,6 @@ afterEach(async () => {
 });
 
 const apply = async () => maintain({ url, apply: true, now: NOW });
-const ATTACHED = ["Odd 2024_01 *", "Odd 2024_02 *", "Odd Orders"];
-const GONE = ["Odd 2024_02 *", "Odd Orders"];
 
 /** Archives the leaf into the scene's folder, by hand. */
 async function archived(keyEnv?: string): Promise<{ id: string; data: string; manifest: string }> {

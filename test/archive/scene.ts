@@ -38,6 +38,12 @@ const HARD_SQL = [
      repeat(md5(n::text), 20), n FROM generate_series(1, 400) AS n`,
 ];
 
+/** The policy keeps leaves for a week: January has expired, February has not. */
+export const NOW = "2024-02-10 00:00:00";
+/** With January's leaf, and without. */
+export const ATTACHED = ["Odd 2024_01 *", "Odd 2024_02 *", "Odd Orders"];
+export const GONE = ["Odd 2024_02 *", "Odd Orders"];
+
 export const TABLE = '"Odd Orders"';
 export const LEAF = "Odd 2024_01";
 

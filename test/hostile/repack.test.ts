@@ -1,62 +1,25 @@
 /** pg_repack of the source (Debian package postgresql-15-repack, on Debian's own server): rows move, no trigger sees it. */
-import { spawn, spawnSync } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { Session } from "../../src/pg/session.js";
-import { freshDatabase, type TestDatabase } from "../support/database.js";
+import type { TestDatabase } from "../support/database.js";
+import { type Debian, missingFor, startDebian } from "../support/debian.js";
 import { createOrders, SAME, startMigration, type TestMigration, value } from "../support/migration.js";
 
-const BIN = "/usr/lib/postgresql/15/bin";
-const missing = [
-  `${BIN}/initdb`,
-  `${BIN}/pg_repack`,
-  "/usr/share/postgresql/15/extension/pg_repack.control",
-].some((file) => !existsSync(file));
+const PROGRAM = "/usr/lib/postgresql/15/bin/pg_repack";
+const missing = missingFor("pg_repack").length > 0 || !existsSync(PROGRAM);
 const skipped = missing || inject("server").version !== "15";
 const why = missing ? " (skipped: apt-get install postgresql-15 postgresql-15-repack)" : "";
 
 describe.skipIf(skipped)(`pg_repack${why}`, () => {
-  let dir: string;
-  let port: number;
+  let debian: Debian;
   let db: TestDatabase;
   let session: Session;
-  const root = process.getuid?.() === 0;
-  const id = (flag: string) => Number(spawnSync("id", [flag, "postgres"]).stdout.toString());
-  const as = root ? { uid: id("-u"), gid: id("-g") } : {};
-  const run = (program: string, args: string[]) => {
-    const { status, stdout, stderr } = spawnSync(join(BIN, program), args, {
-      ...as,
-      cwd: "/",
-      env: { LC_ALL: "C" },
-    });
-    if (status !== 0) throw new Error(`${program}: ${stdout}${stderr}`);
-  };
 
   beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), "partway-debian-"));
-    if (as.uid !== undefined) chownSync(dir, as.uid, as.gid);
-    port = await freePort();
-    run("initdb", [
-      "-D",
-      join(dir, "data"),
-      "-U",
-      "postgres",
-      "-A",
-      "trust",
-      "--no-sync",
-      "--locale=C",
-      "-E",
-      "UTF8",
-    ]);
-    const flags = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off`;
-    run("pg_ctl", ["-D", join(dir, "data"), "-o", flags, "-l", join(dir, "log"), "-w", "start"]);
-    db = await freshDatabase({
-      version: "15",
-      superuserUrl: `postgres://postgres@127.0.0.1:${port}/postgres`,
-    });
+    debian = await startDebian();
+    db = await debian.database();
     session = await db.session();
     await (await db.session(db.superuserUrl)).query("CREATE EXTENSION pg_repack SCHEMA public");
   });
@@ -64,8 +27,7 @@ describe.skipIf(skipped)(`pg_repack${why}`, () => {
     try {
       await db.drop();
     } finally {
-      run("pg_ctl", ["-D", join(dir, "data"), "-m", "immediate", "stop"]);
-      rmSync(dir, { recursive: true, force: true });
+      debian.stop();
     }
   });
 
@@ -75,7 +37,7 @@ describe.skipIf(skipped)(`pg_repack${why}`, () => {
       "-h",
       "127.0.0.1",
       "-p",
-      String(port),
+      new URL(debian.superuserUrl).port,
       "-U",
       "postgres",
       "-d",
@@ -83,7 +45,7 @@ describe.skipIf(skipped)(`pg_repack${why}`, () => {
       "--no-kill-backend",
       "-t",
     ];
-    const child = spawn(join(BIN, "pg_repack"), [...args, `public.${name}`], {
+    const child = spawn(PROGRAM, [...args, `public.${name}`], {
       stdio: ["ignore", "ignore", "pipe"],
     });
     let said = "";
@@ -147,12 +109,3 @@ describe.skipIf(skipped)(`pg_repack${why}`, () => {
     ).toBe("r");
   });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
-}

@@ -6,7 +6,7 @@ import type { PartitionPolicy } from "../../src/config/schema.js";
 import { handover, installSql, uninstallSql } from "../../src/in-database.js";
 import type { Session } from "../../src/pg/session.js";
 import { asAdmin, type TestDatabase } from "../support/database.js";
-import { type Debian, missingFor, startDebian } from "./debian.js";
+import { type Debian, missingFor, startDebian } from "../support/debian.js";
 import { adoptAs, installOn, leavesOf, oidOf } from "./scene.js";
 
 const missing = missingFor("pg_cron", "pg_partman");

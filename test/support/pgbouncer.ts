@@ -1,9 +1,10 @@
 /** A real PgBouncer (Debian package pgbouncer) in front of a test database: once a mode, as `<database>_<mode>`. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createConnection, createServer } from "node:net";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.js";
 
 const PROGRAM = "/usr/sbin/pgbouncer";
 
@@ -51,15 +52,6 @@ export async function startPgBouncer(direct: string): Promise<PgBouncer> {
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
 }
 
 async function untilListening(child: ChildProcess, port: number): Promise<void> {

@@ -1,10 +1,10 @@
 /** Debian's own server, where its packages of extensions are: a throw-away cluster on a port of its own. */
 import { spawnSync } from "node:child_process";
 import { chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freshDatabase, type TestDatabase } from "../support/database.js";
+import { freshDatabase, type TestDatabase } from "./database.js";
+import { freePort } from "./free-port.js";
 
 const BIN = "/usr/lib/postgresql/15/bin";
 
@@ -56,13 +56,4 @@ export async function startDebian(...settings: string[]): Promise<Debian> {
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
 }
