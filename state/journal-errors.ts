@@ -68,6 +68,10 @@ export function orphanLog(file: string, log: string): PartwayError {
   );
 }
 
+/** A process that was stopped or frozen inside a write keeps the lock until it ends; what it holds is in the database. */
+const LET_GO =
+  "Wait for the other Partway process (`partway status` names it); where it is stopped or frozen, end it with `kill -9`, which loses nothing. Then";
+
 /** No space left. SHMSIZE: not even for the index of the write-ahead log, which SQLite calls an I/O error. */
 const FULL: ReadonlySet<string> = new Set(["SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "ENOSPC", "EDQUOT"]);
 
@@ -87,7 +91,7 @@ export function openProblem(file: string, mode: JournalMode, error: unknown): Pa
   if (code.startsWith("SQLITE_BUSY"))
     return bad(
       `another process has had the journal ${file} locked for too long (${detail})`,
-      "Wait for the other Partway process (`partway status` names it), then run the same command again.",
+      `${LET_GO} run the same command again.`,
       error,
     );
   if (mode === "write")
@@ -165,10 +169,7 @@ export function writeProblem(file: string, label: string, error: unknown): Partw
       "Make the file and its directory writable again, then",
     );
   if (code.startsWith("SQLITE_BUSY"))
-    return unexpected(
-      `another process has had the journal ${file} locked for too long (${label})`,
-      "End the process that holds it, then",
-    );
+    return unexpected(`another process has had the journal ${file} locked for too long (${label})`, LET_GO);
   if (code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB"))
     return unexpected(
       `the journal ${file} is damaged (${label}: ${messageOf(error)})`,

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Journal } from "../../state/journal.js";
+import { freeze } from "../cli/freeze.js";
 import type { KillPoint } from "../cli/killpoint.js";
 import { objectsOf, openScene, RUN, type Scene } from "../cli/scene.js";
 import { type Ended, type Folder, jsonLines, type Started } from "../cli/support.js";
@@ -24,10 +25,12 @@ afterAll(() => scene.close());
 const START = [...RUN, "--no-backup"];
 const direct = () => ({ DATABASE_URL: scene.db.ownerUrl });
 
+const journalOf = ({ dir }: Folder) => `${dir}/.partway/journal.db`;
+
 /** Starts `partway <args>` and stops the process when `point` comes. */
 async function stoppedAt(args: readonly string[], point: KillPoint): Promise<Started> {
   const zombie = scene.folder.start(args);
-  const armed = scene.proxy.arm(point, () => zombie.child.kill("SIGSTOP"));
+  const armed = scene.proxy.arm(point, () => freeze(zombie.child, journalOf(scene.folder)));
   const early: string[] = [];
   void zombie.ended.then(({ code, stdout, stderr }) => early.push(`ended with ${code}: ${stdout}${stderr}`));
   await expect.poll(() => armed.happened() || early.length > 0, { timeout: 90_000, interval: 10 }).toBe(true);
@@ -48,7 +51,7 @@ function migrationOf({ stdout }: Ended): string {
 
 /** Where the migrations stand by the journal of the zombie's folder, with who drives them, and what happened. */
 function recorded(): unknown {
-  const journal = Journal.open(`${scene.folder.dir}/.partway/journal.db`, "read");
+  const journal = Journal.open(journalOf(scene.folder), "read");
   try {
     return journal
       .migrations()
