@@ -269,6 +269,12 @@ test("the application's first hour would be slow: no statistics, nothing frozen"
         leaf,
       ]),
     ).toBe("true");
+    expect(
+      await value(
+        app,
+        `SELECT count(*) FROM pg_stats WHERE schemaname || '.' || tablename = '${leaf}' AND NOT inherited`,
+      ),
+    ).toBe("5");
   }
   expect(
     await value(
