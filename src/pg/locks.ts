@@ -229,7 +229,15 @@ export async function setLocal(
   setting: "lock_timeout" | "statement_timeout" | typeof SILENCE,
   ms: number,
 ): Promise<void> {
-  await session.query(`SET LOCAL ${setting} = ${Math.max(0, Math.round(ms))}`);
+  await session.query(localSetting(setting, ms));
+}
+
+/** The statement of `setLocal`, to be sent with others. */
+export function localSetting(
+  setting: "lock_timeout" | "statement_timeout" | typeof SILENCE,
+  ms: number,
+): string {
+  return `SET LOCAL ${setting} = ${Math.max(0, Math.round(ms))}`;
 }
 
 /** Asks once, half-way through the timeout, who blocks; asking earlier would name passers-by. */

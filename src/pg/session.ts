@@ -188,16 +188,21 @@ export class Session {
     return rows.map((row) => schema.parse(row));
   }
 
-  /** Exactly one row parsed by `schema`. */
-  async one<T>(schema: z.ZodType<T>, sql: string, params: readonly Param[] = []): Promise<T> {
-    const row = await this.maybe(schema, sql, params);
+  /** Exactly one row parsed by `schema`. `name` as for `query`. */
+  async one<T>(schema: z.ZodType<T>, sql: string, params: readonly Param[] = [], name?: string): Promise<T> {
+    const row = await this.maybe(schema, sql, params, name);
     if (row === null) throw new Error(`a query that must return one row returned none: ${sql.slice(0, 80)}`);
     return row;
   }
 
-  /** The first row parsed by `schema`, or null. */
-  async maybe<T>(schema: z.ZodType<T>, sql: string, params: readonly Param[] = []): Promise<T | null> {
-    const { rows } = await this.query(sql, params);
+  /** The first row parsed by `schema`, or null. `name` as for `query`. */
+  async maybe<T>(
+    schema: z.ZodType<T>,
+    sql: string,
+    params: readonly Param[] = [],
+    name?: string,
+  ): Promise<T | null> {
+    const { rows } = await this.query(sql, params, name);
     const row = rows[0];
     return row === undefined ? null : schema.parse(row);
   }

@@ -97,10 +97,10 @@ export const APPLY_SETTINGS = [
   "SET LOCAL enable_hashjoin = off",
   "SET LOCAL enable_mergejoin = off",
   "SET LOCAL enable_seqscan = off",
-] as const;
+].join("; ");
 
 /** Back to the server's own, for what follows an apply in the same transaction. */
-export const APPLY_SETTINGS_OFF = APPLY_SETTINGS.map((sql) => sql.replace("= off", "TO DEFAULT"));
+export const APPLY_SETTINGS_OFF = APPLY_SETTINGS.replaceAll("= off", "TO DEFAULT");
 
 const Picked = z.object({ seq: z.string(), op: z.string() });
 
@@ -166,8 +166,7 @@ export function applyOnce(session: Session, options: ApplyOptions, skip = false)
   return lease.tx(
     session,
     async () => {
-      await session.query(markSql(plan));
-      for (const setting of APPLY_SETTINGS) await session.query(setting);
+      await session.query(`${markSql(plan)}; ${APPLY_SETTINGS}`);
       if (limit === WHOLE_LOG) return applyWholeInside(session, wholeSql(plan, sides, skip));
       const tag = `apply_${sides.direction}${skip ? "_skip" : ""}`;
       return applyInside(session, applySql(plan, sides, skip), limit, tag);

@@ -102,6 +102,7 @@ export async function touchedCapture(
       WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = $1::oid AND t.tgname = n.name AND ${NEVER_OFF})
       ORDER BY n.name`,
     [oid, names],
+    "touched_capture",
   );
   return rows.map((row) => row.name);
 }
@@ -134,7 +135,8 @@ const FILENODE_SQL = /*sql*/ `SELECT pg_relation_filenode($1::oid)::text AS file
 
 /** The file of a relation: another one after every rewrite (VACUUM FULL, CLUSTER, TRUNCATE, a rewriting ALTER). */
 export async function filenodeOf(session: Session, oid: string): Promise<string | null> {
-  return (await session.one(z.object({ filenode: z.string().nullable() }), FILENODE_SQL, [oid])).filenode;
+  return (await session.one(z.object({ filenode: z.string().nullable() }), FILENODE_SQL, [oid], "filenode"))
+    .filenode;
 }
 
 /** The new table is not the one that was validated: the copy starts again. */

@@ -1,7 +1,7 @@
 /** Acquire, last drain, check, swap, commit: within the hold budget, in bounded tries (DESIGN 3.6). */
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, PartwayError } from "../errors.js";
-import { acquireLocks, cancelledOutside, deadlockTimeoutMs, setLocal } from "../pg/locks.js";
+import { acquireLocks, cancelledOutside, deadlockTimeoutMs, localSetting } from "../pg/locks.js";
 import type { Param, Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Carry } from "../plan/carry.js";
@@ -142,32 +142,30 @@ async function swapOnce(
     const { tries, waitedMs } = await acquireLocks(session, observer, request, deadlockMs);
     const heldFrom = performance.now();
     /** What is left of the hold budget bounds the next statements: together they must not exceed it. */
-    const budget = async (): Promise<void> => {
+    const budget = (): string => {
       const inside = performance.now() - heldFrom;
       if (inside >= settings.holdBudgetMs) throw exceeded(settings.holdBudgetMs, inside);
       Object.assign(bound, { from: performance.now(), ms: settings.holdBudgetMs - inside });
-      await setLocal(session, "statement_timeout", Math.ceil(bound.ms));
+      return localSetting("statement_timeout", Math.ceil(bound.ms));
     };
-    await budget();
+    // Settings go in one message: every answer that is waited for here is waited for by the application too.
+    await session.query(`${budget()}; ${markSql(plan)}; ${APPLY_SETTINGS}`);
     await context.lease.check(session);
-    await session.query(markSql(plan));
-    for (const setting of APPLY_SETTINGS) await session.query(setting);
     const apply = applySql(plan, sides, false);
     const drainedKeys = await applyInside(session, apply, LOCKED_LOG, `apply_${swap.direction}`);
     // A bulk load committed in that moment: it is drained without the lock, where nobody waits for it.
     if (drainedKeys === LOCKED_LOG)
       throw new RolledBack(`more than ${LOCKED_LOG} changes came between the last drain and the lock`);
     // The planner settings of the apply made the catalog queries of the check 40 times slower (761 leaves: 5.6 s).
-    for (const setting of APPLY_SETTINGS_OFF) await session.query(setting);
-    await budget();
+    await session.query(`${APPLY_SETTINGS_OFF}; ${budget()}`);
     const gone = await swap.check();
-    await budget();
     // A cutover's drift check has said that nothing changed; a rollback takes the new table as it is.
     if (mark !== (await swap.mark?.()))
       throw new RolledBack("a view, trigger or foreign key was changed while the lock was sought");
     const sequences = sequenceSql(plan, swap.direction);
     const opened = swap.direction === "forward" ? openFallback(plan) : [];
     const carry = [...opened, ...carried.inside].map((statement) => `${statement.sql};`).join("\n");
+    await session.query(budget());
     await session.query(`${renameSql(plan, swap.direction, gone)}\n${sequences}\n${carry}`);
     await session.query(swap.commit.sql, swap.commit.params);
     const held = performance.now() - heldFrom;

@@ -157,7 +157,7 @@ UNION ALL SELECT format('index %s', indexrelid) FROM pg_index WHERE indrelid = $
 
 /** Leaves, columns and indexes of the new table by number: what the whole definition is too dear for inside a lock. */
 export async function sketch(session: Session, oid: string): Promise<Fingerprint> {
-  const rows = await session.rows(z.object({ line: z.string() }), SKETCH_SQL, [oid]);
+  const rows = await session.rows(z.object({ line: z.string() }), SKETCH_SQL, [oid], "sketch");
   return { lines: rows.map((row) => row.line).sort() };
 }
 

@@ -39,8 +39,7 @@ async function explain(sql: string, ids: string, first?: string): Promise<Node[]
   await app.query(`PREPARE apply (uuid[]) AS ${sql}`);
   await app.begin();
   if (first !== undefined) await app.query(first, [`{${ids}}`]);
-  for (const setting of [...APPLY_SETTINGS, "SET LOCAL plan_cache_mode = force_generic_plan"])
-    await app.query(setting);
+  await app.query(`${APPLY_SETTINGS}; SET LOCAL plan_cache_mode = force_generic_plan`);
   const { rows } = await app.query(
     `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, FORMAT JSON) EXECUTE apply ('{${ids}}')`,
   );

@@ -89,7 +89,7 @@ export const CAPTURE: readonly Mutant[] = [
   {
     guard: "apply marks its own transactions",
     rule: "3.1",
-    edits: [["src/sync/apply.ts", "await session.query(markSql(plan));", ""]],
+    edits: [["src/sync/apply.ts", `${"$"}{markSql(plan)}; `, ""]],
     red: [[CAPTURE_TEST, "Partway's own applying would be logged for the way back"]],
   },
   {

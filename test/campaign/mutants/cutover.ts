@@ -169,7 +169,13 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "what is left of the hold budget bounds each statement",
     rule: "3.6",
-    edits: [[LOCKED_TS, `await setLocal(session, "statement_timeout", Math.ceil(bound.ms));`, ""]],
+    edits: [
+      [
+        LOCKED_TS,
+        `localSetting("statement_timeout", Math.ceil(bound.ms))`,
+        `localSetting("statement_timeout", 0)`,
+      ],
+    ],
     red: [[CUTOVER_TEST, "the application would stand still for longer than the hold budget"]],
     hangs: "the statement goes on for a minute while every writer waits",
   },
