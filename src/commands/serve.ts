@@ -1,6 +1,6 @@
 /** The service for the care of partitions, and the tokens of who may call it. */
 import { type Command, Option } from "commander";
-import { oneLine } from "../../ui/format.js";
+import { oneLine, plural } from "../../ui/format.js";
 import { SCOPES, type Scope, serveSchema } from "../config/serve.js";
 import { badInput, EXIT } from "../errors.js";
 import type { ServeEvent } from "../serve/service.js";
@@ -52,7 +52,7 @@ function untilAsked(): Promise<void> {
 function lineOf(event: ServeEvent): string {
   switch (event.event) {
     case "listening":
-      return `listening on ${event.url}, for ${event.database}; ${event.jobs} jobs, scheduler ${event.scheduler}`;
+      return `listening on ${event.url}, for ${event.database}; ${plural(event.jobs, "job")}, scheduler ${event.scheduler}`;
     case "request": {
       const { method, route, status, seconds, token } = event;
       return `${oneLine(method)} ${route} ${status} ${Math.round(seconds * 1000)} ms${token === null ? "" : `, ${token}`}`;
