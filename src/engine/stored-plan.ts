@@ -37,6 +37,8 @@ const UNTHROTTLED = parseThrottle({});
 const SettingsShape = z.object({
   workers: z.number(),
   batchBlocks: z.number(),
+  // An older Partway's batches were all of one size.
+  batchTimeMs: z.number().default(0),
   lockTimeoutMs: z.number(),
   lockTimeoutMaxMs: z.number(),
   lockTries: z.number(),
@@ -95,7 +97,7 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
   const s = parsed.data;
   const before: RawSettings = {
     workers: String(s.workers),
-    batchBlocks: String(s.batchBlocks),
+    ...(s.batchTimeMs === 0 ? { batchBlocks: String(s.batchBlocks) } : { batchTime: `${s.batchTimeMs}ms` }),
     lockTimeout: `${s.lockTimeoutMs}ms`,
     lockTimeoutMax: given.lockTimeout === undefined ? `${s.lockTimeoutMaxMs}ms` : undefined,
     lockTries: String(s.lockTries),

@@ -146,6 +146,7 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
     settings: {
       workers: 2,
       batchBlocks: 8192,
+      batchTimeMs: 0,
       lockTimeoutMs: 100,
       lockTimeoutMaxMs: 1000,
       lockTries: 3,

@@ -26,6 +26,7 @@ import { type TestDatabase, targetOf } from "./database.js";
 const SETTINGS: Settings = {
   workers: 1,
   batchBlocks: 4,
+  batchTimeMs: 0,
   lockTimeoutMs: 100,
   lockTimeoutMaxMs: 1000,
   lockTries: 30,
