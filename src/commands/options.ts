@@ -82,7 +82,7 @@ export function withSettings(command: Command): Command {
     process.env["INK_SCREEN_READER"] = "true";
   });
   return withThrottle(command)
-    .option("--workers <n>", "connections for copy, index and validation (default 2)")
+    .option("--workers <n>", "connections for copy, index and validation (default: by the server, usually 2)")
     .option(
       "--batch-time <time>",
       "what a copy batch should take: its size follows; 0: fixed (default 500ms)",

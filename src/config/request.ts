@@ -109,7 +109,9 @@ export function parseSettings(raw: RawSettings): Settings {
   if (lockTimeoutMaxMs < lockTimeoutMs)
     throw badInput("--lock-timeout-max is shorter than --lock-timeout", "Raise the one or lower the other.");
   return {
+    // `run` chooses where nothing is said (plan/means.ts).
     workers: whole(raw.workers ?? "2", "--workers", 1, 64),
+    workersWhy: null,
     ...parseBatch(raw),
     lockTimeoutMs,
     lockTimeoutMaxMs,

@@ -36,6 +36,7 @@ const UNTHROTTLED = parseThrottle({});
 
 const SettingsShape = z.object({
   workers: z.number(),
+  workersWhy: z.string().nullable().default(null),
   batchBlocks: z.number(),
   // An older Partway's batches were all of one size.
   batchTimeMs: z.number().default(0),
@@ -114,7 +115,8 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     rehearse:
       s.rehearse === null ? undefined : { file: s.rehearse.file ?? undefined, required: s.rehearse.required },
   };
-  return parseSettings(mergePolicy(before, given));
+  const settings = parseSettings(mergePolicy(before, given));
+  return given.workers === undefined ? { ...settings, workersWhy: s.workersWhy } : settings;
 }
 
 /** Where the journal says the run stands: the state itself, or where a halted run goes on from. */

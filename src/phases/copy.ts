@@ -154,6 +154,10 @@ async function run(context: PhaseContext): Promise<void> {
     batchBlocks: next(),
     workers: settings.workers,
   });
+  if (settings.workersWhy !== null) {
+    const message = `${workers} ${workers === 1 ? "connection copies" : "connections copy"}: ${settings.workersWhy}`;
+    context.emit({ event: "log", level: "info", message });
+  }
   tellLeaves(context, await leavesOf(session, stored.shadowOid ?? "0"));
   const cells = blockCells(Math.ceil(blocks / unit));
   const map = new PieceMap(context, { phase: "copy", of: "blocks" }, cells.whole);

@@ -11,6 +11,8 @@ import type { ThrottleSettings } from "../throttle/types.js";
 export interface Settings {
   /** Copy, index and validation connections. */
   workers: number;
+  /** Why so many, where Partway chose; null: the operator did. */
+  workersWhy: string | null;
   /** Blocks in one copy batch, where they all have the same size. */
   batchBlocks: number;
   /** What a copy batch should take, ms: its size follows. 0: every batch has `batchBlocks`. */

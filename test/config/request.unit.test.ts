@@ -107,6 +107,7 @@ describe("run settings", () => {
   test("the defaults are those of the measured prototype", () => {
     expect(parseSettings({})).toEqual({
       workers: 2,
+      workersWhy: null,
       batchBlocks: 8192,
       batchTimeMs: 500,
       lockTimeoutMs: 100,
