@@ -9,7 +9,7 @@ import { readMeans } from "../catalog/means.js";
 import { PartwayError } from "../errors.js";
 import { ident, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
-import { chooseMeans } from "../plan/means.js";
+import { buildMeans } from "../plan/means.js";
 import { leafIndexName } from "../plan/names.js";
 import type { IndexPlan, Plan, Statement } from "../plan/types.js";
 import { captureStands, leafTriggerDdl, logDdl, triggerDdl } from "../sync/capture.js";
@@ -128,11 +128,11 @@ SELECT set_config('maintenance_work_mem', $1, false), set_config('max_parallel_m
 async function equip(context: PhaseContext, sessions: readonly Session[]): Promise<void> {
   const [session] = sessions;
   if (session === undefined) return;
-  const { build, buildWhy } = chooseMeans(await readMeans(session), sessions.length);
+  const build = buildMeans(await readMeans(session), sessions.length);
   for (const worker of sessions)
     await worker.query(BUILD_MEANS_SQL, [`${build.memoryKb}kB`, String(build.parallel)]);
-  const message = `${sessions.length} index builds at a time, each with ${buildWhy}`;
-  context.emit({ event: "log", level: "info", message });
+  context.record.measurement({ name: "build-memory-kb", value: build.memoryKb });
+  context.record.measurement({ name: "build-parallel-workers", value: build.parallel });
 }
 
 async function dedupe(

@@ -317,8 +317,11 @@ test("builds side by side would each take what the server grants to one, and its
   await m.run("index", { workers: 2 });
   // Four times 16 MB for two; half of 4 processes are two, and those are the builds themselves.
   expect([...seen].map((one) => one.replace(/^\d+: /, ""))).toEqual(["32MB 0", "32MB 0"]);
-  expect(m.seen("log").map(({ message }) => message)).toContain(
-    "2 index builds at a time, each with maintenance_work_mem 32MB (the server has 16MB); 0 of 2 parallel workers",
+  expect(m.records.measurements).toEqual(
+    expect.arrayContaining([
+      { name: "build-memory-kb", value: 32 * 1024 },
+      { name: "build-parallel-workers", value: 0 },
+    ]),
   );
   expect(await m.difference()).toEqual(SAME);
 });
