@@ -12,6 +12,7 @@ import { randomBytes } from "node:crypto";
 import type { PhaseName, RunEvent } from "../state/events.js";
 import type { Working } from "../state/machine.js";
 import { fingerprint } from "./catalog/fingerprint.js";
+import { readMeans } from "./catalog/means.js";
 import { readTable } from "./catalog/read.js";
 import { survey } from "./catalog/survey.js";
 import { previewChecks } from "./checks/preview.js";
@@ -51,6 +52,7 @@ import type { Settings } from "./phases/phase.js";
 import { findColumn } from "./plan/columns.js";
 import { hasFallback } from "./plan/fallback.js";
 import { makePlan } from "./plan/index.js";
+import { chooseMeans } from "./plan/means.js";
 import { newMigrationId } from "./plan/names.js";
 import type { Plan } from "./plan/types.js";
 import { makeStored, otherMigration, readStored } from "./sync/store.js";
@@ -113,13 +115,14 @@ async function settle(options: PlanOptions & RawSettings) {
 /** What a migration would do. Touches nothing. Errors: bad-input; refusals are part of the plan. */
 export async function plan(options: PlanOptions): Promise<Plan> {
   const { request, target, merged } = await settle(options);
-  return planned(target, request, parseSettings(merged));
+  return planned(target, request, parseSettings(merged), merged.workers !== undefined);
 }
 
 async function planned(
   target: Target,
   request: ReturnType<typeof parseRequest>,
-  settings: Pick<Settings, "smoke" | "queries" | "throttle">,
+  settings: Pick<Settings, "workers" | "smoke" | "queries" | "throttle">,
+  areWorkersGiven: boolean,
 ): Promise<Plan> {
   try {
     return await withSession(target, async (session) => {
@@ -128,7 +131,8 @@ async function planned(
       const throttle = await previewThrottle(session, made, settings.throttle);
       const warnings = [...checks, ...throttle.warnings];
       const refusals = [...made.refusals, ...throttle.refusals];
-      return { ...made, refusals, ...(warnings.length === 0 ? {} : { warnings }) };
+      const means = chooseMeans(await readMeans(session), areWorkersGiven ? settings.workers : undefined);
+      return { ...made, means, refusals, ...(warnings.length === 0 ? {} : { warnings }) };
     });
   } catch (error) {
     throw explainUntouched(error);
@@ -172,7 +176,7 @@ function refused(made: Plan): PartwayError {
 export async function run(options: RunOptions): Promise<Running> {
   const { merged, request, target } = await settle(options);
   const settings = { ...parseSettings(merged) };
-  const made = await planned(target, request, settings);
+  const made = await planned(target, request, settings, merged.workers !== undefined);
   if (made.refusals.length > 0) throw refused(made);
   if (options.confirm !== undefined && !(await options.confirm(made))) {
     throw new PartwayError("stopped", {
@@ -184,6 +188,10 @@ export async function run(options: RunOptions): Promise<Running> {
   const state = openState(options.state, "make");
   const controls = { ...UNCONTROLLED, postponed: options.postpone === true };
   if (merged.backup === undefined) settings.backupDir = state.backups;
+  if (merged.workers === undefined && made.means !== undefined) {
+    settings.workers = made.means.workers;
+    settings.workersWhy = made.means.workersWhy;
+  }
   state.journal.create({
     id: made.id,
     server: describeTarget(target),

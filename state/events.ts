@@ -22,7 +22,13 @@ export type RunEventBody =
       rowsDone: number;
       rowsEstimated: number;
       batchesDone: number;
+      /** By the size of the next one; the same as `batchesDone` when all is copied. */
       batchesTotal: number;
+      /** Blocks of the source. Not in what a Partway wrote whose batches had one size. */
+      blocksDone?: number;
+      blocksTotal?: number;
+      /** Blocks of the next batch. */
+      batchBlocks?: number;
       /** Over the last ten seconds; null while measuring. */
       rowsPerSecond: number | null;
       secondsLeft: number | null;

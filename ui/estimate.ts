@@ -1,5 +1,6 @@
 /** How long it will take, as far as that can be said honestly. Pure. */
 import type { PhaseView, RunView } from "../state/view.js";
+import { copyShare } from "./copied.js";
 import { countdown } from "./format.js";
 
 /** `low` and `high` in seconds; the same where the run's own pace says it. `due`: longer than was thought. */
@@ -77,12 +78,13 @@ function paceOf(view: RunView, now: number): number | null {
   const { low } = forecastOf(view, "copy");
   const phase = phaseOf(view, "copy");
   if (view.copy === null || low <= 0 || phase === undefined) return null;
-  const { batchesDone, batchesTotal, secondsLeft } = view.copy;
+  const { secondsLeft } = view.copy;
+  const { done, total } = copyShare(view.copy);
   if (phase.status === "done" && phase.ms !== null) return phase.ms / 1000 / low;
-  if (secondsLeft === null || batchesDone === 0) return null;
+  if (secondsLeft === null || done === 0) return null;
   // A resumed copy has not been running all the time: its pace now says what the whole takes.
-  const rest = batchesTotal - batchesDone;
-  return (rest === 0 ? secondsIn(phase, now) : (secondsLeft * batchesTotal) / rest) / low;
+  const rest = total - done;
+  return (rest === 0 ? secondsIn(phase, now) : (secondsLeft * total) / rest) / low;
 }
 
 function forecastOf(view: RunView, name: Long): { low: number; high: number } {

@@ -2,6 +2,7 @@
 import type { RunEvent } from "../state/events.js";
 import type { RunView } from "../state/view.js";
 import { isOver } from "./controls.js";
+import { batchesText } from "./copied.js";
 import { estimateText, untilCutover } from "./estimate.js";
 import { bytes, count, countdown, duration, millis, moment, oneLine, plural } from "./format.js";
 import { sparkline } from "./grid.js";
@@ -60,8 +61,7 @@ function backup(event: Of<"backup">): Fact {
 }
 
 function copied(event: Of<"copy">): Fact {
-  const done = `${count(event.batchesDone)} of ${count(event.batchesTotal)} batches`;
-  return fact("copied", `${plural(event.rowsDone, "row")}, ${done}`);
+  return fact("copied", `${plural(event.rowsDone, "row")}, ${batchesText(event)}`);
 }
 
 function indexes(event: Of<"index">): Fact {

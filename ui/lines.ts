@@ -1,6 +1,7 @@
 /** What a pipe or a log file gets instead of the screen: one readable line an event. */
 import type { Blocker, RunEvent } from "../state/events.js";
 import type { RunView, ViewSource } from "../state/view.js";
+import { copyShare } from "./copied.js";
 import {
   bytes,
   count,
@@ -33,11 +34,13 @@ export function lineFor(event: RunEvent, view: RunView): string | null {
       return `${event.phase} ${event.status}${event.ms === null ? "" : ` in ${duration(event.ms)}`}`;
     case "backup":
       return `backup ${event.done ? "verified" : "being written"}: ${bytes(event.bytes)} by ${event.method} to ${event.path}`;
-    case "copy":
+    case "copy": {
+      const { done, total } = copyShare(event);
       return (
-        `copy ${percent(event.batchesDone, event.batchesTotal)}: ${count(event.rowsDone)} rows, ` +
+        `copy ${percent(done, total)}: ${count(event.rowsDone)} rows, ` +
         `${rate(event.rowsPerSecond, "rows")}, ${timeLeft(event.secondsLeft)}`
       );
+    }
     case "copy-restarted":
       return `warning: the copy starts again: ${event.reason}`;
     case "index":

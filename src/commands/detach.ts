@@ -14,6 +14,7 @@ export interface Told extends RawThrottle {
   hold?: boolean | undefined;
   workers?: string | undefined;
   batchBlocks?: string | undefined;
+  batchTime?: string | undefined;
   lockTimeout?: string | undefined;
   lockTimeoutMax?: string | undefined;
   lockTries?: string | undefined;
@@ -44,6 +45,7 @@ export function successorEnv(told: Told, env: NodeJS.ProcessEnv): NodeJS.Process
 const FLAGS = {
   workers: "--workers",
   batchBlocks: "--batch-blocks",
+  batchTime: "--batch-time",
   lockTimeout: "--lock-timeout",
   lockTimeoutMax: "--lock-timeout-max",
   lockTries: "--lock-tries",

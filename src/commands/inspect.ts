@@ -1,5 +1,6 @@
 /** The commands that only look: list, status, verify. */
 import type { Command } from "commander";
+import { batchesText } from "../../ui/copied.js";
 import type { ConnectOptions, StateOptions } from "../api.js";
 import { parseSettings } from "../config/request.js";
 import { EXIT } from "../errors.js";
@@ -110,8 +111,7 @@ function statusLines(report: StatusReport): string[] {
     if (db.verdict !== null) lines.push(`verdict    ${db.verdict}`);
   }
   const { copy, validation, cutover } = report.view;
-  if (copy !== null)
-    lines.push(`copy       ${copy.rowsDone} rows in ${copy.batchesDone} of ${copy.batchesTotal} batches`);
+  if (copy !== null) lines.push(`copy       ${copy.rowsDone} rows in ${batchesText(copy)}`);
   if (validation !== null) lines.push(`validated  ${validation.result}, ${validation.rows} rows`);
   if (cutover !== null)
     lines.push(

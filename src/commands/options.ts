@@ -82,8 +82,12 @@ export function withSettings(command: Command): Command {
     process.env["INK_SCREEN_READER"] = "true";
   });
   return withThrottle(command)
-    .option("--workers <n>", "connections for copy, index and validation (default 2)")
-    .option("--batch-blocks <n>", "8 kB blocks in one copy batch (default 8192)")
+    .option("--workers <n>", "connections for copy, index and validation (default: by the server, usually 2)")
+    .option(
+      "--batch-time <time>",
+      "what a copy batch should take: its size follows; 0: fixed (default 500ms)",
+    )
+    .option("--batch-blocks <n>", "instead: 8 kB blocks in every copy batch (8192 with --batch-time 0)")
     .option(
       "--lock-timeout <time>",
       "first lock_timeout of a try; grows to --lock-timeout-max (default 100ms)",

@@ -32,6 +32,7 @@ export function planText(
       "Warnings: look at these before the run begins",
       (plan.warnings ?? []).map((w) => [`${w.what} (${w.code})`, w.advice]),
     ),
+    means(plan),
     forecast(plan),
   ];
   const sections = [...prose.map((text) => wrapped(text, width)), statements(sql)];
@@ -143,6 +144,16 @@ function list(title: string, entries: string[][]): string {
   return [
     title,
     ...entries.flatMap(([first = "", ...rest]) => [`  - ${first}`, ...rest.map((r) => `    ${r}`)]),
+  ].join("\n");
+}
+
+function means({ means: chosen }: Plan): string {
+  if (chosen === undefined) return "";
+  const { workers, workersWhy, buildWhy } = chosen;
+  return [
+    "What it works with on this server",
+    `  ${workers} ${workers === 1 ? "connection" : "connections"} (--workers): ${workersWhy}`,
+    `  each index build: ${buildWhy}`,
   ].join("\n");
 }
 

@@ -39,6 +39,7 @@ const hooks = z
 const settingsShape = {
   workers: number.optional(),
   batchBlocks: number.optional(),
+  batchTime: number.optional(),
   lockTimeout: z.string().optional(),
   lockTimeoutMax: z.string().optional(),
   lockTries: number.optional(),

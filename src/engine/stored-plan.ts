@@ -36,7 +36,10 @@ const UNTHROTTLED = parseThrottle({});
 
 const SettingsShape = z.object({
   workers: z.number(),
+  workersWhy: z.string().nullable().default(null),
   batchBlocks: z.number(),
+  // An older Partway's batches were all of one size.
+  batchTimeMs: z.number().default(0),
   lockTimeoutMs: z.number(),
   lockTimeoutMaxMs: z.number(),
   lockTries: z.number(),
@@ -95,7 +98,7 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
   const s = parsed.data;
   const before: RawSettings = {
     workers: String(s.workers),
-    batchBlocks: String(s.batchBlocks),
+    ...(s.batchTimeMs === 0 ? { batchBlocks: String(s.batchBlocks) } : { batchTime: `${s.batchTimeMs}ms` }),
     lockTimeout: `${s.lockTimeoutMs}ms`,
     lockTimeoutMax: given.lockTimeout === undefined ? `${s.lockTimeoutMaxMs}ms` : undefined,
     lockTries: String(s.lockTries),
@@ -112,7 +115,8 @@ export function readSettings(record: MigrationRecord, given: RawSettings): Setti
     rehearse:
       s.rehearse === null ? undefined : { file: s.rehearse.file ?? undefined, required: s.rehearse.required },
   };
-  return parseSettings(mergePolicy(before, given));
+  const settings = parseSettings(mergePolicy(before, given));
+  return given.workers === undefined ? { ...settings, workersWhy: s.workersWhy } : settings;
 }
 
 /** Where the journal says the run stands: the state itself, or where a halted run goes on from. */

@@ -13,7 +13,10 @@ export const HELP = {
   partway_copy_rows: "Rows copied",
   partway_copy_rows_estimated: "Rows there are to copy, by the planner's estimate",
   partway_copy_batches: "Batches committed",
-  partway_copy_batches_planned: "Batches there are to commit",
+  partway_copy_batches_planned: "Batches there are to commit, by the size of the next one",
+  partway_copy_batch_blocks: "Blocks of the next batch",
+  partway_copy_blocks: "Blocks of the table copied",
+  partway_copy_blocks_planned: "Blocks of the table there are to copy",
   partway_copy_rows_per_second: "Rows copied a second, over the last ten seconds; 0 when no copy is running",
   partway_index_built: "Indexes built",
   partway_index_planned: "Indexes there are to build",
@@ -90,6 +93,9 @@ export function samplesOf(view: RunView, facts: { lockTries: number; lastEventAt
     add("partway_copy_rows_estimated", copy.rowsEstimated);
     add("partway_copy_batches", copy.batchesDone);
     add("partway_copy_batches_planned", copy.batchesTotal);
+    add("partway_copy_batch_blocks", copy.batchBlocks ?? null);
+    add("partway_copy_blocks", copy.blocksDone ?? null);
+    add("partway_copy_blocks_planned", copy.blocksTotal ?? null);
     add("partway_copy_rows_per_second", now === "copy" ? copy.rowsPerSecond : 0);
   }
   if (index !== null) {

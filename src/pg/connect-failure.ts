@@ -32,8 +32,11 @@ export class CannotConnect extends PartwayError {
 /** What node-postgres says when the server answers N to an SSLRequest. */
 const NO_TLS = /does not support SSL/;
 
-/** The lease's holder, its helper, an observer, the throttle's monitor, and a phase's own beside its workers; measured in test/faults. */
-export const BESIDE_WORKERS = 5;
+/**
+ * The lease's holder, its helper, an observer, the throttle's monitor, and a phase's own two beside its workers (the
+ * cutover's, which work on one); measured in test/faults.
+ */
+export const BESIDE_WORKERS = 6;
 
 const AGAIN = "then run the same command again";
 

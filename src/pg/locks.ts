@@ -49,6 +49,8 @@ export interface LockRequest {
   silenceMs: number;
   signal: AbortSignal;
   onTry(attempt: LockTry): void;
+  /** Done before each try of the strong locks, while nobody waits for it. */
+  ready?(): Promise<void>;
 }
 
 export const LOCK_SQL = {
@@ -173,6 +175,7 @@ export async function acquireLocks(
   const most = boundOf(request, deadlockMs);
   let timeoutMs = Math.min(request.timeoutMs, most);
   for (; attempt <= last; attempt++) {
+    await request.ready?.();
     if (await once(strong, timeoutMs, timeoutMs)) {
       const { purpose } = request;
       const waitedMs = performance.now() - started;

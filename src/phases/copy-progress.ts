@@ -4,30 +4,36 @@ import type { PhaseContext } from "./phase.js";
 interface Start {
   rowsEstimated: number;
   rowsDone: number;
-  batchesTotal: number;
+  blocksTotal: number;
+  blocksDone: number;
   batchesDone: number;
+  /** Blocks of the next batch. */
+  batchBlocks: number;
   workers: number;
 }
 
 export class CopyProgress {
   readonly #context: PhaseContext;
   readonly #state: Start;
-  /** (time, batches, rows) marks of the last ten seconds. */
-  #marks: { at: number; batches: number; rows: number }[];
+  /** (time, batches, blocks, rows) marks of the last ten seconds. */
+  #marks: { at: number; batches: number; blocks: number; rows: number }[] = [];
   #reportedAt = 0;
 
   constructor(context: PhaseContext, start: Start) {
     this.#context = context;
     this.#state = { ...start };
-    this.#marks = [{ at: performance.now(), batches: start.batchesDone, rows: start.rowsDone }];
+    this.#mark(performance.now());
     this.#report();
   }
 
-  add(rows: number): void {
+  /** One more batch is committed; the next one will have `next` blocks. */
+  add(rows: number, blocks: number, next: number): void {
     this.#state.rowsDone += rows;
+    this.#state.blocksDone += blocks;
     this.#state.batchesDone += 1;
+    this.#state.batchBlocks = next;
     const now = performance.now();
-    this.#marks.push({ at: now, batches: this.#state.batchesDone, rows: this.#state.rowsDone });
+    this.#mark(now);
     while (this.#marks.length > 2 && (this.#marks[1]?.at ?? now) < now - 10_000) this.#marks.shift();
     if (now - this.#reportedAt >= 500) this.#report();
   }
@@ -36,24 +42,36 @@ export class CopyProgress {
     this.#report();
   }
 
+  #mark(at: number): void {
+    const { batchesDone, blocksDone, rowsDone } = this.#state;
+    this.#marks.push({ at, batches: batchesDone, blocks: blocksDone, rows: rowsDone });
+  }
+
   #report(): void {
     const now = performance.now();
     this.#reportedAt = now;
-    const { rowsDone, batchesDone, batchesTotal, rowsEstimated, workers } = this.#state;
+    const { rowsDone, blocksDone, blocksTotal, batchesDone, batchBlocks, rowsEstimated, workers } =
+      this.#state;
     const first = this.#marks[0];
     const seconds = first === undefined ? 0 : (now - first.at) / 1000;
     const batches = first === undefined ? 0 : batchesDone - first.batches;
+    const blocks = first === undefined ? 0 : blocksDone - first.blocks;
     const rows = first === undefined ? 0 : rowsDone - first.rows;
     const known = seconds >= 1 && batches >= 2;
+    const left = blocksTotal - blocksDone;
     this.#context.emit({
       event: "copy",
       rowsDone,
-      // The estimate is scaled by what the batches have shown so far, so the bar ends where the rows end.
-      rowsEstimated: batchesDone > 0 ? Math.round((rowsDone / batchesDone) * batchesTotal) : rowsEstimated,
+      // The estimate is scaled by what the blocks have shown so far, so the bar ends where the rows end.
+      rowsEstimated: blocksDone > 0 ? Math.round((rowsDone / blocksDone) * blocksTotal) : rowsEstimated,
       batchesDone,
-      batchesTotal,
+      // At the size of now; nothing is left exactly when the two are the same.
+      batchesTotal: batchesDone + Math.ceil(left / batchBlocks),
+      blocksDone,
+      blocksTotal,
+      batchBlocks,
       rowsPerSecond: known ? rows / seconds : null,
-      secondsLeft: known ? ((batchesTotal - batchesDone) * seconds) / batches : null,
+      secondsLeft: known ? (left * seconds) / blocks : null,
       workers,
     });
   }

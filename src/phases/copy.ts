@@ -1,7 +1,8 @@
 /**
  * Capture, then copy (DESIGN 3.1, 3.2). The triggers are committed before the first batch's snapshot and before the
- * size is read. Batches are fixed ctid block ranges; each is one transaction that checks the epoch, copies, reads the
- * filenode again and writes its ledger row, so a batch is done exactly once whatever crashes.
+ * size is read. Batches are ctid block ranges; each is one transaction that checks the epoch, copies, reads the
+ * filenode again and writes its ledger row, so a batch is done exactly once whatever crashes. The ledger's rows say which
+ * blocks they stand for: what is left is the gaps between them, in whatever sizes (copy-ranges.ts, batch-size.ts).
  */
 import { z } from "zod";
 import type { Session } from "../pg/session.js";
@@ -12,13 +13,15 @@ import { leavesOf, oidOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
 import { withMissingLeaves } from "../sync/outside.js";
 import { markSql, overriding, sidesOf, writableList } from "../sync/pairs.js";
-import { runPool } from "../sync/pool.js";
+import { runPool, type Tasks } from "../sync/pool.js";
 import { removeForwardCapture } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
 import { tellLeaves } from "../sync/tell-leaves.js";
+import { BatchServo, type BatchSize, fixedSize } from "./batch-size.js";
 import { CopyProgress } from "./copy-progress.js";
-import type { Phase, PhaseContext } from "./phase.js";
+import { copiedTwice, type Range, Ranges, unitFor } from "./copy-ranges.js";
+import type { Phase, PhaseContext, Settings } from "./phase.js";
 import { blockCells, PieceMap } from "./piece-map.js";
 
 const SQL = {
@@ -26,10 +29,19 @@ const SQL = {
 UPDATE partway.migration SET blocks = pg_relation_size($2::oid) / current_setting('block_size')::bigint,
        filenode = pg_relation_filenode($2::oid), batch_blocks = $3, phase = 'copy' WHERE id = $1`,
   filenode: /*sql*/ `SELECT pg_relation_filenode($1::oid)::text AS filenode`,
+  /**
+   * The batch's number is its first unit. Rows of a ledger have no block in common, so the last one that begins before
+   * this one's end ($7, in units) is the only one that could share a block with it: the subquery sees those of before.
+   */
   ledger: /*sql*/ `
-INSERT INTO partway.ledger (migration, generation, batch, from_block, to_block, rows) VALUES ($1, $2, $3, $4, $5, $6)`,
+INSERT INTO partway.ledger (migration, generation, batch, from_block, to_block, rows)
+VALUES ($1, $2, $3, $4::bigint, $5, $6)
+RETURNING coalesce((SELECT l.to_block > $4::bigint FROM partway.ledger l
+                     WHERE l.migration = $1 AND l.generation = $2 AND l.batch < $7::bigint
+                     ORDER BY l.batch DESC LIMIT 1), false)::text AS overlaps`,
   done: /*sql*/ `
-SELECT batch::text AS batch, rows::text AS rows FROM partway.ledger WHERE migration = $1 AND generation = $2`,
+SELECT from_block::text AS from, to_block::text AS to, rows::text AS rows FROM partway.ledger
+ WHERE migration = $1 AND generation = $2`,
   truncated: (log: string) =>
     /*sql*/ `SELECT EXISTS (SELECT FROM ${log} WHERE partway_op = 't')::text AS yes`,
 } as const;
@@ -77,26 +89,12 @@ async function installCapture(context: PhaseContext, session: Session): Promise<
   });
 }
 
-interface Batch {
-  number: number;
-  from: number;
-  to: number;
-}
-
-/** Fixed block ranges of [0, blocks); the last one is open-ended no further than the size seen after capture. */
-export function batchesOf(blocks: number, batchBlocks: number): Batch[] {
-  const batches: Batch[] = [];
-  for (let from = 0; from < blocks; from += batchBlocks) {
-    batches.push({ number: batches.length, from, to: Math.min(from + batchBlocks, blocks) });
-  }
-  return batches;
-}
-
 async function copyBatch(
   context: PhaseContext,
   session: Session,
   stored: StoredMigration,
-  batch: Batch,
+  unit: number,
+  batch: Range,
 ): Promise<number> {
   const { plan, lease } = context;
   return lease.tx(session, async () => {
@@ -106,12 +104,22 @@ async function copyBatch(
       plan.source.oid,
     ]);
     if (filenode !== stored.filenode) throw new SourceRewritten();
-    await session.query(SQL.ledger, [plan.id, stored.generation, batch.number, batch.from, batch.to, count]);
+    const units = [batch.from / unit, Math.ceil(batch.to / unit)] as const;
+    const row = [plan.id, stored.generation, units[0], batch.from, batch.to, count, units[1]];
+    const { overlaps } = await session.one(z.object({ overlaps: z.string() }), SQL.ledger, row);
+    if (overlaps === "true") throw copiedTwice(batch);
     return count;
   });
 }
 
 class SourceRewritten extends Error {}
+
+const LedgerRow = z.object({ from: z.coerce.number(), to: z.coerce.number(), rows: z.coerce.number() });
+
+function sizeOf({ batchBlocks, batchTimeMs, throttle }: Settings, unit: number): BatchSize {
+  if (batchTimeMs === 0) return fixedSize(batchBlocks);
+  return new BatchServo({ targetMs: batchTimeMs, limitMs: throttle.maxBatchMs, least: unit });
+}
 
 async function run(context: PhaseContext): Promise<void> {
   const { plan, settings } = context;
@@ -124,43 +132,64 @@ async function run(context: PhaseContext): Promise<void> {
   await installCapture(context, session);
   if (stored.blocks === null) {
     const measure = async (): Promise<void> => {
-      await session.query(SQL.measure, [plan.id, plan.source.oid, settings.batchBlocks]);
+      await session.query(SQL.measure, [plan.id, plan.source.oid, unitFor(settings.batchBlocks)]);
     };
     await context.lease.tx(session, measure, { lock: measureLock(live) });
     stored = await mustReadStored(session, plan.id);
   }
-  const done = await session.rows(z.object({ batch: z.coerce.number(), rows: z.coerce.number() }), SQL.done, [
-    plan.id,
-    stored.generation,
-  ]);
-  const committed = new Set(done.map((row) => row.batch));
-  // The batch size of this generation is the database's: another --batch-blocks on resume must not shift the ranges.
-  const batches = batchesOf(stored.blocks ?? 0, stored.batchBlocks ?? settings.batchBlocks);
+  const done = await session.rows(LedgerRow, SQL.done, [plan.id, stored.generation]);
+  const blocks = stored.blocks ?? 0;
+  // The unit of this generation is the database's: another --batch-blocks on resume must not shift the numbers.
+  const unit = stored.batchBlocks ?? unitFor(settings.batchBlocks);
+  const ranges = new Ranges(blocks, unit, done);
+  const size = sizeOf(settings, unit);
+  const workers = Math.max(1, settings.workers);
+  const next = () => ranges.whole(size.next(ranges.left, workers));
   const progress = new CopyProgress(context, {
     rowsEstimated: Math.max(plan.source.estimatedRows, 0),
-    batchesTotal: batches.length,
+    blocksTotal: blocks,
     rowsDone: done.reduce((sum, row) => sum + row.rows, 0),
-    batchesDone: committed.size,
+    blocksDone: blocks - ranges.left,
+    batchesDone: done.length,
+    batchBlocks: next(),
     workers: settings.workers,
   });
+  if (settings.workersWhy !== null) {
+    const message = `${workers} ${workers === 1 ? "connection copies" : "connections copy"}: ${settings.workersWhy}`;
+    context.emit({ event: "log", level: "info", message });
+  }
   tellLeaves(context, await leavesOf(session, stored.shadowOid ?? "0"));
-  const cells = blockCells(batches.length);
+  const cells = blockCells(Math.ceil(blocks / unit));
   const map = new PieceMap(context, { phase: "copy", of: "blocks" }, cells.whole);
-  for (const batch of committed) map.count(cells.cellOf(batch));
+  const count = ({ from, to }: Range): void => {
+    for (let at = from / unit; at < to / unit; at += 1) map.count(cells.cellOf(at));
+  };
+  for (const range of done) count(range);
   const sessions = [session];
-  while (sessions.length < Math.max(1, settings.workers)) sessions.push(await context.open());
-  const waiting = batches.filter((batch) => !committed.has(batch.number));
+  while (sessions.length < workers) sessions.push(await context.open());
   const generation = stored.generation;
+  const waiting: Tasks<Range> = {
+    get left() {
+      return ranges.left;
+    },
+    take: () => ranges.take(next()),
+  };
   try {
     await runPool(sessions, waiting, context.heavy, async (worker, batch) => {
-      const started = performance.now();
-      const cell = cells.cellOf(batch.number);
-      map.begin(worker.pid, cell, `blocks ${batch.from} to ${batch.to}`);
-      const rows = await withLeaves(context, worker, batch, () => copyBatch(context, worker, stored, batch));
+      let started = performance.now();
+      const number = batch.from / unit;
+      map.begin(worker.pid, cells.cellOf(number), `blocks ${batch.from} to ${batch.to}`);
+      const rows = await withLeaves(context, worker, batch, () => {
+        // Again after a leaf was made for it: that is not the batch's own time.
+        started = performance.now();
+        return copyBatch(context, worker, stored, unit, batch);
+      });
       const ms = performance.now() - started;
-      context.record.batch({ generation, batch: batch.number, rows, ms });
-      progress.add(rows);
-      map.end(worker.pid, cell);
+      context.record.batch({ generation, batch: number, rows, ms });
+      size.took(batch.to - batch.from, ms);
+      progress.add(rows, batch.to - batch.from, next());
+      count(batch);
+      map.end(worker.pid, null);
     });
   } catch (error) {
     if (!(error instanceof SourceRewritten)) throw error;
@@ -182,7 +211,7 @@ async function run(context: PhaseContext): Promise<void> {
 function withLeaves<T>(
   context: PhaseContext,
   session: Session,
-  batch: Batch,
+  batch: Range,
   work: () => Promise<T>,
 ): Promise<T> {
   const { live } = sidesOf(context.plan, "forward");

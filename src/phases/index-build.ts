@@ -5,9 +5,11 @@
  * Ends with statistics, the reverse capture (nobody uses the shadow yet), and the first catch-up.
  */
 import { z } from "zod";
+import { readMeans } from "../catalog/means.js";
 import { PartwayError } from "../errors.js";
 import { ident, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
+import { buildMeans } from "../plan/means.js";
 import { leafIndexName } from "../plan/names.js";
 import type { IndexPlan, Plan, Statement } from "../plan/types.js";
 import { captureStands, leafTriggerDdl, logDdl, triggerDdl } from "../sync/capture.js";
@@ -55,6 +57,14 @@ function sql(plan: Plan): Statement[] {
       sql: dedupeLeafSql(plan, leaf, "<the leaf's constraint>"),
       note: "dedupe, once for each leaf that has logged pairs",
     },
+    ...(plan.means === undefined
+      ? []
+      : [
+          {
+            sql: BUILD_MEANS_SQL.trim(),
+            note: `once for each connection, by the server as it is then; now ${plan.means.buildWhy}`,
+          },
+        ]),
     ...plan.indexes.flatMap((index) => {
       const name = leafIndexName({ name: leafName }, index);
       return [
@@ -108,6 +118,21 @@ async function existingIndexes(session: Session, shadowOid: string): Promise<Exi
     byName: new Map(rows.map((row) => [`${row.leaf}/${row.name}`, row])),
     attached: new Set(rows.filter((row) => row.parent !== null).map((row) => `${row.leaf}/${row.parent}`)),
   };
+}
+
+/** $1: kB and all; $2: a number. For the connection, which ends with the phase. */
+const BUILD_MEANS_SQL = /*sql*/ `
+SELECT set_config('maintenance_work_mem', $1, false), set_config('max_parallel_maintenance_workers', $2, false)`;
+
+/** Gives the connections that build what the server's settings allow each of them now. */
+async function equip(context: PhaseContext, sessions: readonly Session[]): Promise<void> {
+  const [session] = sessions;
+  if (session === undefined) return;
+  const build = buildMeans(await readMeans(session), sessions.length);
+  for (const worker of sessions)
+    await worker.query(BUILD_MEANS_SQL, [`${build.memoryKb}kB`, String(build.parallel)]);
+  context.record.measurement({ name: "build-memory-kb", value: build.memoryKb });
+  context.record.measurement({ name: "build-parallel-workers", value: build.parallel });
 }
 
 async function dedupe(
@@ -315,6 +340,7 @@ async function run(context: PhaseContext): Promise<void> {
   tellLeaves(context, leaves);
   const progress = new BuildProgress(context, leaves.length, plan.indexes.length);
   await dedupe(context, sessions, leaves, progress);
+  await equip(context, sessions);
   await buildLeafIndexes(context, sessions, shadowOid, leaves, progress);
   progress.step("attaching indexes");
   await attachAll(context, session, shadowOid, leaves);

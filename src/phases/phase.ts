@@ -11,8 +11,12 @@ import type { ThrottleSettings } from "../throttle/types.js";
 export interface Settings {
   /** Copy, index and validation connections. */
   workers: number;
-  /** Blocks in one copy batch. */
+  /** Why so many, where Partway chose; null: the operator did. */
+  workersWhy: string | null;
+  /** Blocks in one copy batch, where they all have the same size. */
   batchBlocks: number;
+  /** What a copy batch should take, ms: its size follows. 0: every batch has `batchBlocks`. */
+  batchTimeMs: number;
   /** First lock_timeout of a cutover try, and the bound it grows to, ms. */
   lockTimeoutMs: number;
   lockTimeoutMaxMs: number;

@@ -1,5 +1,6 @@
 /** What a migration will do, decided before anything is touched. Pure data: JSON in the journal and in the database. */
 import type { TableInfo } from "../catalog/types.js";
+import type { Means } from "./means.js";
 
 export type Interval = "hour" | "day" | "week" | "month" | "quarter" | "year";
 
@@ -168,6 +169,8 @@ export interface Plan {
   consequences: Consequence[];
   /** Left out: none, or planned by an older Partway. */
   warnings?: Warning[];
+  /** Connections and what a build may use, as the server was when it was planned. Left out by an older Partway. */
+  means?: Means;
   forecast: Forecast;
   fingerprint: Fingerprint;
 }

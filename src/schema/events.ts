@@ -10,7 +10,7 @@ import type { AllResult, TableEvent, TableReport } from "../many/run.js";
 const ABOUT: Record<Kind, string> = {
   phase: "A phase, or an undo, begins or ends. ms: how long it took; null when it begins.",
   backup: "Progress of the backup; rows is null while they are not counted.",
-  copy: "Progress of the copy. rowsPerSecond over the last ten seconds; it and secondsLeft are null while measuring.",
+  copy: "Progress of the copy, in blocks of the source; batchesTotal goes by the size of the next batch. rowsPerSecond over the last ten seconds; it and secondsLeft are null while measuring.",
   "copy-restarted": "The source was rewritten or truncated: the copy starts again.",
   index: "Progress of the index builds; current: those being built.",
   forecast: "What each phase will take by the plan, in seconds: on an idle machine and on a busy one.",

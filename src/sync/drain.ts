@@ -134,6 +134,25 @@ export async function drain(
   }
 }
 
+/** So many batches at most: three quarters of a second's work (DESIGN 8). */
+const BRIEF_BATCHES = 3;
+
+/** Somebody was in the way for longer than this session waits. */
+const IN_THE_WAY: ReadonlySet<string> = new Set([SQLSTATE.lockNotAvailable, SQLSTATE.queryCanceled]);
+
+/**
+ * Applies until the log is short, but not for long: while the cutover seeks its locks, changes go on. Gives up without an
+ * error where a lock or a statement takes longer than the session's own bounds. Errors: as `drain`.
+ */
+export async function drainBriefly(session: Session, options: Omit<ApplyOptions, "limit">): Promise<void> {
+  try {
+    for (let batch = 0; batch < BRIEF_BATCHES; batch++)
+      if ((await step(session, { ...options, limit: APPLY_BATCH })) < SHORT_LOG) return;
+  } catch (error) {
+    if (!IN_THE_WAY.has(sqlState(error) ?? "")) throw error;
+  }
+}
+
 /**
  * Applies for ever, resting a little when there is nothing to do; ends when `until` aborts, also while paused. For the
  * times when a phase waits: ready for cutover, and the retention window.

@@ -145,7 +145,9 @@ export function bench(plan: Plan, url: string, backupDir: string | null): Bench 
     lease,
     settings: {
       workers: 2,
+      workersWhy: null,
       batchBlocks: 8192,
+      batchTimeMs: 0,
       lockTimeoutMs: 100,
       lockTimeoutMaxMs: 1000,
       lockTries: 3,

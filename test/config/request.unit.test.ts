@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { parseDuration, parseMilliseconds } from "../../src/config/duration.js";
-import { mergeOptions, parseRequest, parseSettings, type RawOptions } from "../../src/config/request.js";
+import {
+  mergeOptions,
+  mergePolicy,
+  parseRequest,
+  parseSettings,
+  type RawOptions,
+  type RawSettings,
+} from "../../src/config/request.js";
 import { parseTableName, sameTable } from "../../src/config/table-name.js";
 import { parseThrottle } from "../../src/config/throttle.js";
 
@@ -100,7 +107,9 @@ describe("run settings", () => {
   test("the defaults are those of the measured prototype", () => {
     expect(parseSettings({})).toEqual({
       workers: 2,
+      workersWhy: null,
       batchBlocks: 8192,
+      batchTimeMs: 500,
       lockTimeoutMs: 100,
       lockTimeoutMaxMs: 1000,
       lockTries: 30,
@@ -117,6 +126,20 @@ describe("run settings", () => {
       onHangup: "stop",
       throttle: parseThrottle({}),
     });
+  });
+
+  test("a batch has one size or one time, and who names the one takes the other back", () => {
+    expect(parseSettings({ batchBlocks: "1024" })).toMatchObject({ batchBlocks: 1024, batchTimeMs: 0 });
+    expect(parseSettings({ batchTime: "2s" })).toMatchObject({ batchTimeMs: 2000 });
+    expect(parseSettings({ batchTime: "0" })).toMatchObject({ batchBlocks: 8192, batchTimeMs: 0 });
+    expect(parseSettings({ batchTime: "0", batchBlocks: "64" })).toMatchObject({ batchBlocks: 64 });
+    expect(() => parseSettings({ batchTime: "2s", batchBlocks: "64" })).toThrowError(/exclude each other/);
+    expect(() => parseSettings({ batchTime: "500" })).toThrowError(/--batch-time/);
+    const fixed: RawSettings = { batchBlocks: "1024" };
+    expect(parseSettings(mergePolicy(fixed, { batchTime: "1s" }))).toMatchObject({ batchTimeMs: 1000 });
+    const timed: RawSettings = { batchTime: "1s" };
+    expect(parseSettings(mergePolicy(timed, { batchBlocks: "64" }))).toMatchObject({ batchTimeMs: 0 });
+    expect(parseSettings(mergePolicy(timed, { workers: "3" }))).toMatchObject({ batchTimeMs: 1000 });
   });
 
   test("a lock timeout above the default bound raises the bound; a bound below it is refused", () => {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
 import { proceed, type RunOptions, run } from "../../src/api.js";
 import { EXIT } from "../../src/errors.js";
 import { LEASE_SQL } from "../../src/pg/lease.js";
@@ -261,4 +262,27 @@ test("the journal would not say how a run ended, or who holds it", async () => {
   } finally {
     journal.close();
   }
+});
+
+test("a small server would get as many connections as a large one, and nobody would be told why", async () => {
+  const { name } = await session.one(
+    z.object({ name: z.string() }),
+    "SELECT quote_ident(current_database()) AS name",
+  );
+  await session.query(`ALTER DATABASE ${name} SET max_parallel_workers = 2`);
+  const said = () => seen("log").filter((e) => e.event === "log" && /connection/.test(e.message));
+  const working = () => seen("copy").map((e) => (e.event === "copy" ? e.workers : 0));
+  const first = await run(options({ until: "copy" }));
+  expect((await first.finished).exitCode).toBe(EXIT.done);
+  expect(said()).toMatchObject([
+    { message: expect.stringMatching(/^1 connection copies: the server is set for 2 processes in parallel/) },
+  ]);
+  expect(new Set(working())).toEqual(new Set([1]));
+  // The operator knows better.
+  expect((await (await proceed("abort", options())).finished).exitCode).toBe(EXIT.done);
+  events = [];
+  const second = await run(options({ until: "copy", workers: "3" }));
+  expect((await second.finished).exitCode).toBe(EXIT.done);
+  expect(said()).toEqual([]);
+  expect(new Set(working())).toEqual(new Set([3]));
 });

@@ -226,6 +226,74 @@ test("another --batch-blocks on resume would shift the ranges: rows lost or twic
   expect(await copied()).toBe(1000);
 });
 
+test("a resume with another size would leave out what a worker that failed had begun, or copy it again", async () => {
+  // The first worker dies in blocks 0 to 4 once the second has committed the blocks after them: a hole.
+  m.before(/ctid >= '\(0,0\)'/, async (session) => {
+    await expect
+      .poll(async () => (await ledger()).length, { timeout: 60_000, interval: 5 })
+      .toBeGreaterThan(0);
+    await kill(session);
+  });
+  await expect(m.run("copy", { workers: 2 })).rejects.toThrow(/connection to the server lost/);
+  const before = await ledger();
+  expect(before[0]).toMatchObject({ from: 4, to: 8 });
+  await m.takeOver();
+  let batches = 0;
+  m.before(
+    LEDGER,
+    async (session) => {
+      batches += 1;
+      if (batches === 3) await kill(session);
+    },
+    3,
+  );
+  await expect(m.run("copy", { batchBlocks: 8 })).rejects.toThrow(/connection to the server lost/);
+  await m.takeOver();
+  await m.run("copy", { batchTimeMs: 600_000, workers: 2 });
+  const ranges = await ledger();
+  expect(ranges.map((row) => row.from)).toEqual([0, ...ranges.slice(0, -1).map((row) => row.to)]);
+  expect(ranges.at(-1)?.to).toBe((await m.stored()).blocks);
+  expect(new Set(ranges.map(({ from, to }) => to - from)).size).toBeGreaterThan(2);
+  expect(m.seen("copy").at(-1)).toMatchObject({
+    ...{ rowsDone: 1000, batchesDone: ranges.length, batchesTotal: ranges.length },
+    ...{ blocksDone: await blocks(), blocksTotal: await blocks() },
+  });
+  expect(m.seen("map").at(-1)?.cells).toMatch(/^x+$/);
+  expect(await copied()).toBe(1000);
+  await arrivesWhole();
+});
+
+test("a longer batch over blocks that another process has copied would put them in twice", async () => {
+  m.before(LEDGER, kill);
+  await expect(m.run("copy")).rejects.toThrow(/connection to the server lost/);
+  await m.takeOver();
+  m.before(LEDGER, async () => {
+    const twin = await db.session();
+    await twin.tx(async () => {
+      await twin.query(markSql(m.plan));
+      const { count: rows } = await twin.query(batchSql(m.plan, 8, 12));
+      await twin.query(
+        "INSERT INTO partway.ledger (migration, generation, batch, from_block, to_block, rows) VALUES ($1, 1, 2, 8, 12, $2)",
+        [m.plan.id, rows],
+      );
+    });
+  });
+  // Blocks 0 to 16 are batch 0: its number is no other's.
+  await expect(m.run("copy", { batchBlocks: 16 })).rejects.toThrow(
+    /blocks 0 to 16 .* two batches of the ledger/,
+  );
+  expect((await ledger()).map(({ from, to }) => [from, to])).toEqual([[8, 12]]);
+  expect(await copied()).toBe(await ledgerRows());
+  await m.run("copy", { batchBlocks: 16 });
+  expect((await ledger()).map(({ from, to }) => [from, to]).slice(0, 3)).toEqual([
+    [0, 8],
+    [8, 12],
+    [12, 28],
+  ]);
+  expect(await copied()).toBe(1000);
+  await arrivesWhole();
+});
+
 test("two workers would copy a batch twice or none", async () => {
   await m.run("copy", { workers: 2, batchBlocks: 1 });
   expect((await ledger()).length).toBe(await blocks());

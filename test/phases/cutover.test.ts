@@ -43,6 +43,8 @@ const validated = () => behind("validate");
 const kind = () => value(session, "SELECT relkind FROM pg_class WHERE oid = 'public.items'::regclass");
 /** A try for the cutover's strong locks has failed. */
 const TRY_FAILED = /^ROLLBACK TO SAVEPOINT locks/;
+/** A try for the cutover's strong locks begins. */
+const STRONG = /^LOCK TABLE .* IN ACCESS EXCLUSIVE MODE/;
 /** Inside the lock, and nowhere else. */
 const INSIDE = /^ALTER TABLE .* RENAME TO/;
 /** How the definitions that this session has read were planned. */
@@ -65,7 +67,10 @@ test("rows committed while the cutover waited for its lock would be missing from
   await writer.query("DELETE FROM public.items WHERE id = 11");
   await writer.query("UPDATE public.items SET bucket = 900 WHERE id = 12");
   await writer.query("INSERT INTO public.items (id, bucket, note) VALUES (7000, 1100, 'in flight')");
-  migration.before(TRY_FAILED, async () => writer.commit());
+  // Not between the tries, where the log is drained, but when the lock is asked for.
+  migration.before(TRY_FAILED, async () => {
+    migration.before(STRONG, async () => writer.commit());
+  });
   await migration.run("cutover");
   expect(await kind()).toBe("p");
   expect(
@@ -75,22 +80,84 @@ test("rows committed while the cutover waited for its lock would be missing from
   expect(await migration.difference("reverse")).toEqual(SAME);
 });
 
+test("what is changed while the lock is sought would be applied while everybody waits for it", async () => {
+  const migration = await validated();
+  const writer = await db.session();
+  await writer.begin();
+  await writer.query("UPDATE public.items SET note = 'meanwhile' WHERE id BETWEEN 1 AND 300");
+  migration.before(TRY_FAILED, async () => writer.commit());
+  await migration.run("cutover");
+  expect(migration.seen("cutover")).toMatchObject([{ drainedKeys: 0, tries: 2 }]);
+  expect(await value(session, "SELECT count(*) FROM public.items WHERE note = 'meanwhile'")).toBe("300");
+  expect(await migration.difference("reverse")).toEqual(SAME);
+});
+
+test("who waits for the table behind the cutover would wait in a circle that no deadlock check sees", async () => {
+  const migration = await validated();
+  const other = await db.session();
+  await session.query("UPDATE public.items SET note = 'logged' WHERE id = 1");
+  let waiting: Promise<unknown> = Promise.resolve();
+  let bound: string | null = null;
+  // It waits for the cutover's SHARE UPDATE EXCLUSIVE, the drain before the try waits for it, and the cutover for the drain.
+  migration.before(/^LOCK TABLE .*"items" IN SHARE UPDATE EXCLUSIVE MODE/, async () => {
+    migration.before(/^LOCK TABLE .* IN ACCESS SHARE MODE/, async (drain) => {
+      bound = await value(drain, "SELECT current_setting('lock_timeout')");
+      await other.begin();
+      waiting = other.query("LOCK TABLE public.items IN ACCESS EXCLUSIVE MODE").then(() => other.rollback());
+      await untilBlocked(session, other.pid);
+    });
+  });
+  await migration.run("cutover");
+  await waiting;
+  expect(bound).toBe(`${migration.settings.lockTimeoutMs}ms`);
+  expect(await kind()).toBe("p");
+  expect(migration.seen("cutover")).toMatchObject([{ drainedKeys: 0, tries: 1 }]);
+  expect(await migration.difference("reverse")).toEqual(SAME);
+});
+
+test("the last drain would be planned inside the lock when the log was empty before", async () => {
+  const migration = await validated();
+  const writer = await db.session();
+  await writer.begin();
+  await writer.query("UPDATE public.items SET note = 'last' WHERE id = 3");
+  migration.before(TRY_FAILED, async () => {
+    migration.before(STRONG, async () => writer.commit());
+  });
+  let plans: string | null = null;
+  migration.before(INSIDE, async (inside) => {
+    plans = await value(
+      inside,
+      `SELECT string_agg(concat_ws(' ', name, generic_plans, custom_plans), ', ' ORDER BY name)
+         FROM pg_prepared_statements WHERE name LIKE 'apply_forward_%'`,
+    );
+  });
+  await migration.run("cutover");
+  // Before the lock once in vain by the drain (it asks only what there is), once to be planned; then the last one.
+  expect(plans).toBe(
+    "apply_forward_forget 2 0, apply_forward_insert 2 0, apply_forward_pick 3 0, apply_forward_remove 2 0",
+  );
+});
+
 test("a statement before the locks would fix a snapshot that is older than the last commits", async () => {
   const migration = await validated();
-  const sent: string[] = [];
+  const all: { pid: number; sql: string }[] = [];
   const context = migration.context();
   const { open } = context;
   context.open = async () => {
     const opened = await open();
     const send = opened.query.bind(opened);
     opened.query = (sql, params, name) => {
-      if (opened.inTransaction || sql.startsWith("BEGIN")) sent.push(sql.split("\n")[0] ?? "");
+      if (opened.inTransaction || sql.startsWith("BEGIN"))
+        all.push({ pid: opened.pid, sql: sql.split("\n")[0] ?? "" });
       return send(sql, params, name);
     };
     return opened;
   };
   await cutover.run(context);
   await context.close();
+  // Of the session that takes the locks: beside it another one drains.
+  const locking = all.findLast(({ sql }) => sql.includes("ACCESS EXCLUSIVE"))?.pid;
+  const sent = all.filter(({ pid }) => pid === locking).map(({ sql }) => sql);
   const strong = sent.findLastIndex((sql) => sql.includes("ACCESS EXCLUSIVE"));
   const begin = sent.slice(0, strong).findLastIndex((sql) => sql.startsWith("BEGIN"));
   expect(sent[begin]).toBe("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");

@@ -294,3 +294,34 @@ test("capture switched off while indexes are built would lose the writes meanwhi
   await expect(m.run("index")).rejects.toMatchObject({ kind: "drift", message: /capture triggers/ });
   expect((await m.stored()).phase).toBe("index");
 });
+
+test("builds side by side would each take what the server grants to one, and its parallel workers beside", async () => {
+  const { name } = await app.one(
+    z.object({ name: z.string() }),
+    "SELECT quote_ident(current_database()) AS name",
+  );
+  await app.query(`ALTER DATABASE ${name} SET maintenance_work_mem = '16MB'`);
+  await app.query(`ALTER DATABASE ${name} SET max_parallel_workers = 4`);
+  await start();
+  await m.through("copy");
+  const seen = new Set<string>();
+  m.before(
+    /^(ALTER TABLE .* ADD CONSTRAINT|CREATE (UNIQUE )?INDEX .* ON "public"\."orders_2025)/,
+    async (session) => {
+      const set =
+        "current_setting('maintenance_work_mem') || ' ' || current_setting('max_parallel_maintenance_workers')";
+      seen.add(`${session.pid}: ${await value(session, `SELECT ${set}`)}`);
+    },
+    1000,
+  );
+  await m.run("index", { workers: 2 });
+  // Four times 16 MB for two; half of 4 processes are two, and those are the builds themselves.
+  expect([...seen].map((one) => one.replace(/^\d+: /, ""))).toEqual(["32MB 0", "32MB 0"]);
+  expect(m.records.measurements).toEqual(
+    expect.arrayContaining([
+      { name: "build-memory-kb", value: 32 * 1024 },
+      { name: "build-parallel-workers", value: 0 },
+    ]),
+  );
+  expect(await m.difference()).toEqual(SAME);
+});

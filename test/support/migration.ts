@@ -25,7 +25,9 @@ import { type TestDatabase, targetOf } from "./database.js";
 /** One worker and small batches, so that what happens between two batches is the test's choice. */
 const SETTINGS: Settings = {
   workers: 1,
+  workersWhy: null,
   batchBlocks: 4,
+  batchTimeMs: 0,
   lockTimeoutMs: 100,
   lockTimeoutMaxMs: 1000,
   lockTries: 30,

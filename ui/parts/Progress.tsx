@@ -1,7 +1,8 @@
-/** The one bar: rows while copying, builds while indexing. Drawn from exact counts of batches or builds. */
+/** The one bar: rows while copying, builds while indexing. Drawn from exact counts of blocks or builds. */
 import { Box } from "ink";
 import type { PhaseName } from "../../state/events.js";
 import type { RunView } from "../../state/view.js";
+import { copyShare } from "../copied.js";
 import { count, percent, rate, share, timeLeft } from "../format.js";
 import { doneCount } from "../grid.js";
 import { useTheme } from "../theme.js";
@@ -39,13 +40,9 @@ export function Progress({ view, columns }: { view: RunView; columns: number }) 
 /** What the bar measures now; null when nothing under way has a known total. */
 function barOf(view: RunView): Bar | null {
   if (view.copy !== null && isRunning(view, "copy")) {
-    const { batchesDone, batchesTotal, rowsDone, rowsEstimated, rowsPerSecond, secondsLeft } = view.copy;
+    const { rowsDone, rowsEstimated, rowsPerSecond, secondsLeft } = view.copy;
     const rows = `${count(rowsDone)} of ~${count(Math.max(rowsDone, rowsEstimated))} rows`;
-    return {
-      done: batchesDone,
-      total: batchesTotal,
-      text: `${rows}  ${speed(rowsPerSecond, secondsLeft)}`,
-    };
+    return { ...copyShare(view.copy), text: `${rows}  ${speed(rowsPerSecond, secondsLeft)}` };
   }
   if (view.index !== null && isRunning(view, "index")) {
     const { built, total, secondsLeft, step } = view.index;

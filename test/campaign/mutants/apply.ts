@@ -71,8 +71,8 @@ export const APPLY: readonly Mutant[] = [
     edits: [
       [
         APPLY_TS,
-        `lock: \`LOCK TABLE \${sides.live}, \${sides.lagging} IN ACCESS SHARE MODE\` },`,
-        `} satisfies object,`,
+        `{ isolation: "repeatable read", lock: applyLock(sides) }`,
+        `{ isolation: "repeatable read" }`,
       ],
     ],
     red: [
@@ -83,19 +83,13 @@ export const APPLY: readonly Mutant[] = [
   {
     guard: "every leaf is locked before an apply's snapshot, not the parent alone",
     rule: "3.4",
-    edits: [[APPLY_TS, `lock: \`LOCK TABLE \${sides.live},`, `lock: \`LOCK TABLE ONLY \${sides.live},`]],
+    edits: [[APPLY_TS, `return \`LOCK TABLE \${live},`, `return \`LOCK TABLE ONLY \${live},`]],
     red: [["test/model/leaf-rewrite.test.ts", "a row of a leaf that is rewritten during a reverse apply"]],
   },
   {
     guard: "the lagging side is locked before an apply's snapshot too",
     rule: "3.4",
-    edits: [
-      [
-        APPLY_TS,
-        `lock: \`LOCK TABLE \${sides.live}, \${sides.lagging} IN`,
-        `lock: \`LOCK TABLE \${sides.live} IN`,
-      ],
-    ],
+    edits: [[APPLY_TS, `return \`LOCK TABLE \${live}, \${lagging} IN`, `return \`LOCK TABLE \${live} IN`]],
     red: [
       ["test/model/leaf-rewrite.test.ts", "a deleted row does not stay in a retired table that is rewritten"],
     ],

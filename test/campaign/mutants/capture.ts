@@ -193,8 +193,8 @@ export const CAPTURE: readonly Mutant[] = [
     edits: [
       [
         COPY_TS,
-        "await session.query(SQL.ledger,",
-        "await session.commit();\n    await session.begin();\n    await session.query(SQL.ledger,",
+        "const { overlaps } = await",
+        "await session.commit();\n    await session.begin();\n    const { overlaps } = await",
       ],
     ],
     red: [[COPY_TEST, "a process that dies between rows and ledger would leave the rows"]],
@@ -206,10 +206,24 @@ export const CAPTURE: readonly Mutant[] = [
     red: [[COPY_TEST, "a batch copied by two processes would stand twice"]],
   },
   {
-    guard: "the batch size of a generation is the database's",
+    guard: "the unit of a generation is the database's",
     rule: "3.2",
-    edits: [[COPY_TS, "stored.batchBlocks ?? settings.batchBlocks", "settings.batchBlocks"]],
+    edits: [
+      [COPY_TS, "stored.batchBlocks ?? unitFor(settings.batchBlocks)", "unitFor(settings.batchBlocks)"],
+    ],
     red: [[COPY_TEST, "another --batch-blocks on resume would shift the ranges"]],
+  },
+  {
+    guard: "a batch of any size shares no block with one that is committed",
+    rule: "3.2",
+    edits: [[COPY_TS, `if (overlaps === "true") throw copiedTwice(batch);`, ""]],
+    red: [[COPY_TEST, "a longer batch over blocks that another process has copied would put them in twice"]],
+  },
+  {
+    guard: "what is left is the gaps of the ledger, not what lies behind its last row",
+    rule: "3.2",
+    edits: [["src/phases/copy-ranges.ts", "if (from > at) gaps.push({ from: at, to: from });", ""]],
+    red: [[COPY_TEST, "a resume with another size would leave out what a worker that failed had begun"]],
   },
   {
     guard: "the filenode is read again in every batch",

@@ -186,6 +186,29 @@ export const CUTOVER: readonly Mutant[] = [
     red: [["test/review/lock.test.ts", "a bulk load committed right before the lock would be applied"]],
   },
   {
+    guard: "the log is drained before each try of the lock",
+    rule: "3.6",
+    edits: [["src/pg/locks.ts", "await request.ready?.();", ""]],
+    red: [
+      [
+        CUTOVER_TEST,
+        "what is changed while the lock is sought would be applied while everybody waits for it",
+      ],
+    ],
+  },
+  {
+    guard: "the drain before a try waits for nobody",
+    rule: "3.6",
+    edits: [[LOCKED_TS, `SET lock_timeout = \${context.settings.lockTimeoutMs}; `, ""]],
+    red: [[CUTOVER_TEST, "who waits for the table behind the cutover would wait in a circle"]],
+  },
+  {
+    guard: "the last drain is planned before the lock",
+    rule: "3.6",
+    edits: [[LOCKED_TS, "await planApply(session, apply);", ""]],
+    red: [[CUTOVER_TEST, "the last drain would be planned inside the lock when the log was empty before"]],
+  },
+  {
     guard: "a TRUNCATE or a new range in the last moment is mended, and tried again",
     rule: "3.6",
     edits: [[LOCKED_TS, "if (drainMends(error) && attempt < HOLD_TRIES) continue;", ""]],
