@@ -15,6 +15,8 @@ import { fingerprint } from "./catalog/fingerprint.js";
 import { readTable } from "./catalog/read.js";
 import { survey } from "./catalog/survey.js";
 import { previewChecks } from "./checks/preview.js";
+import { sampleTable } from "./checks/sample.js";
+import { type ForecastSettings, parseForecast } from "./config/forecast.js";
 import { configFor, loadConfig } from "./config/load.js";
 import {
   mergePolicy,
@@ -50,6 +52,7 @@ import { describeTarget, type Target } from "./pg/target.js";
 import type { Settings } from "./phases/phase.js";
 import { findColumn } from "./plan/columns.js";
 import { hasFallback } from "./plan/fallback.js";
+import { freeSpace } from "./plan/free-space.js";
 import { makePlan } from "./plan/index.js";
 import { newMigrationId } from "./plan/names.js";
 import type { Plan } from "./plan/types.js";
@@ -113,21 +116,23 @@ async function settle(options: PlanOptions & RawSettings) {
 /** What a migration would do. Touches nothing. Errors: bad-input; refusals are part of the plan. */
 export async function plan(options: PlanOptions): Promise<Plan> {
   const { request, target, merged } = await settle(options);
-  return planned(target, request, parseSettings(merged));
+  return planned(target, request, parseSettings(merged), parseForecast(merged));
 }
 
 async function planned(
   target: Target,
   request: ReturnType<typeof parseRequest>,
-  settings: Pick<Settings, "smoke" | "queries" | "throttle">,
+  settings: Pick<Settings, "smoke" | "queries" | "throttle" | "workers">,
+  asked: ForecastSettings,
 ): Promise<Plan> {
   try {
     return await withSession(target, async (session) => {
-      const made = await planOn(session, target, request);
+      const made = await planOn(session, target, request, { workers: settings.workers, ...asked });
       const checks = await previewChecks(session, made.names, settings);
       const throttle = await previewThrottle(session, made, settings.throttle);
-      const warnings = [...checks, ...throttle.warnings];
-      const refusals = [...made.refusals, ...throttle.refusals];
+      const space = freeSpace(made, asked.freeDiskBytes);
+      const warnings = [...space.warnings, ...checks, ...throttle.warnings];
+      const refusals = [...made.refusals, ...space.refusals, ...throttle.refusals];
       return { ...made, refusals, ...(warnings.length === 0 ? {} : { warnings }) };
     });
   } catch (error) {
@@ -139,6 +144,7 @@ async function planOn(
   session: Session,
   target: Target,
   request: ReturnType<typeof parseRequest>,
+  how: ForecastSettings & { workers: number },
 ): Promise<Plan> {
   const table = await readTable(session, request.table);
   // Folded as psql folds it; a column that is not there is named by the survey, with the columns that are.
@@ -150,6 +156,8 @@ async function planOn(
     fingerprint: await fingerprint(session, table.oid),
     id: newMigrationId(table.name, randomBytes(3).toString("hex")),
     nonce: randomBytes(12).toString("hex"),
+    sample: how.sample ? await sampleTable(session, table) : null,
+    workers: how.workers,
   });
   const pooler = await poolerRefusal(session, () => Session.open(target));
   const standby = await standbyRefusal(session);
@@ -172,7 +180,7 @@ function refused(made: Plan): PartwayError {
 export async function run(options: RunOptions): Promise<Running> {
   const { merged, request, target } = await settle(options);
   const settings = { ...parseSettings(merged) };
-  const made = await planned(target, request, settings);
+  const made = await planned(target, request, settings, parseForecast(merged));
   if (made.refusals.length > 0) throw refused(made);
   if (options.confirm !== undefined && !(await options.confirm(made))) {
     throw new PartwayError("stopped", {
