@@ -25,8 +25,8 @@ const LOCK_MS = 100;
 const PROBE = /*sql*/ `
 SELECT count(*) FROM (SELECT i FROM pg_catalog.generate_series(1, 50000) AS i
                        ORDER BY pg_catalog.hashint8extended(i, 0)) AS s`;
-/** The first run of a session pays for its caches; of the others the middle one counts. */
-const PROBES = 6;
+/** The first run of a session pays for its caches; of so many others the middle one counts. */
+const PROBES = 5;
 
 const maybe = z.number().nullable();
 const Column = z.object({
@@ -67,6 +67,13 @@ SELECT c.relname AS name,
   FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
   JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
  WHERE i.indrelid = $1::oid`;
+
+/** In a query of its own: the function may have been revoked, and a standby has no position of its own. */
+const CHECKPOINT_SQL = /*sql*/ `
+SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), redo_lsn) AS bytes,
+       extract(epoch FROM clock_timestamp() - checkpoint_time)::float8 AS seconds
+  FROM pg_control_checkpoint() WHERE NOT pg_is_in_recovery()`;
+const Checkpoint = z.object({ bytes: z.number(), seconds: z.number() });
 
 const Server = z.object({
   logsHints: z.boolean(),
@@ -132,13 +139,12 @@ export async function sampleTable(session: Session, table: TableInfo): Promise<T
   const cold = await hashed(session, table, pieces);
   const rows = await bounded(session, () => widths(session, table, pieces));
   if (rows === null) return null;
-  const warm = cold === null ? null : await hashed(session, table, pieces);
-  const probe = await bounded(session, async () => {
-    const took: number[] = [];
-    for (let n = 0; n < PROBES; n++) took.push(await probeServer(session));
-    return took.slice(1).toSorted((a, b) => a - b)[Math.floor((PROBES - 1) / 2)] ?? null;
-  });
+  const warm = cold === null ? null : await again(3, () => hashed(session, table, pieces));
+  await bounded(session, () => probeServer(session));
+  const probe = await again(PROBES, () => bounded(session, () => probeServer(session)));
   if (probe === null) return null;
+  const [sinceCheckpoint] =
+    (await bounded(session, () => jsonRows(session, Checkpoint, CHECKPOINT_SQL, []))) ?? [];
   const overMs = cold === null || warm === null ? 0 : Math.max(0, cold - warm);
   return {
     columns: facts.columns,
@@ -148,11 +154,22 @@ export async function sampleTable(session: Session, table: TableInfo): Promise<T
     analysedBlocks,
     indexes: facts.indexes,
     writesPerSecond,
-    server,
+    server: { ...server, sinceCheckpoint: sinceCheckpoint ?? null },
     probeMs: probe,
     hashRowUs: warm === null || rows.length === 0 ? 0 : (warm * 1000) / rows.length,
     blockSeconds: overMs / 1000 / blocksRead,
   };
+}
+
+/** The middle of so many measurements; null when one of them is. */
+async function again(times: number, measure: () => Promise<number | null>): Promise<number | null> {
+  const took: number[] = [];
+  for (let n = 0; n < times; n++) {
+    const one = await measure();
+    if (one === null) return null;
+    took.push(one);
+  }
+  return took.toSorted((a, b) => a - b)[Math.floor(times / 2)] ?? null;
 }
 
 /** Ranges [from, to) of blocks, spread evenly; all of them when there are few. */

@@ -10,7 +10,7 @@ import {
   rowsPerPage,
   toastPages,
 } from "./row-size.js";
-import type { SampledColumn, TableSample } from "./sample.js";
+import type { SampledColumn, SampledServer, TableSample } from "./sample.js";
 import type { ColumnRef, IndexPlan, Leaf } from "./types.js";
 
 /** What a leaf that has rows has beside its heap: a free space map of three pages and a visibility map of one. */
@@ -214,19 +214,54 @@ export function walOf(input: BytesInput, made: NewTable, seconds: number): Wal {
   const catalog =
     leaves.length * (CATALOG.leaf + indexes.length * CATALOG.index + table.columns.length * CATALOG.column);
   const written = { heap, indexes: indexWal, vacuum, catalog };
-  const between = server.maxWalBytes / (1 + server.completionTarget);
-  const all = heap + indexWal + vacuum + catalog;
-  const chance = (bytes: number) =>
-    Math.min(1, bytes / between + ((bytes / Math.max(1, all)) * seconds) / server.checkpointSeconds);
   // A page's life: written in the copy, read first by the first index's build, frozen when all are built.
   const firstIndex = indexWal / Math.max(1, indexes.length);
-  const toIndex = heap / 2 + firstIndex / 2;
-  const toFreeze = indexWal + vacuum / 2;
-  const pages = server.logsHints
-    ? chance(toIndex) + chance(toFreeze)
-    : chance(toIndex + toFreeze - firstIndex / 2);
-  const images = server.fullPageWrites ? pages * made.heapPages * PAGE : 0;
-  return { written, images };
+  const life = (at: number) => {
+    const frozen = heap + indexWal + at * vacuum;
+    return server.logsHints ? [at * heap, heap + at * firstIndex, frozen] : [at * heap, frozen];
+  };
+  const all = heap + indexWal + vacuum + catalog;
+  const images = server.fullPageWrites ? imagesOfPage(life, checkpoints(server, all, seconds)) : 0;
+  return { written, images: images * made.heapPages * PAGE };
+}
+
+const SEGMENT = 16 * 2 ** 20;
+
+/**
+ * Where in the next `all` bytes of WAL checkpoints begin, when they take `seconds`: each time max_wal_size allows no more
+ * (CalculateCheckpointSegments in xlog.c), or checkpoint_timeout is over. Other sessions' WAL is not known.
+ */
+export function checkpoints(server: SampledServer, all: number, seconds: number): number[] {
+  const segments = Math.floor(server.maxWalBytes / SEGMENT / (1 + server.completionTarget));
+  const distance = Math.max(1, segments - 1) * SEGMENT;
+  const timeout = server.checkpointSeconds;
+  const inTime = (left: number) => (seconds <= 0 ? Number.POSITIVE_INFINITY : (left / seconds) * all);
+  // Not known: as likely just now as long ago. A server that wrote nothing made none, so nobody knows when one is due.
+  const since = server.sinceCheckpoint ?? { bytes: distance / 2, seconds: timeout / 2 };
+  const left = since.seconds < timeout ? timeout - since.seconds : timeout / 2;
+  const every = Math.max(1, Math.min(distance, inTime(timeout)));
+  const found: number[] = [];
+  for (
+    let at = Math.max(0, Math.min(distance - since.bytes, inTime(left)));
+    at < all && found.length < 100_000;
+    at += every
+  )
+    found.push(at);
+  return found;
+}
+
+/** Images of an average page: a change is the first since a checkpoint where one began since the change before. */
+function imagesOfPage(life: (at: number) => number[], begun: readonly number[]): number {
+  const PAGES = 200;
+  let images = 0;
+  for (let page = 0; page < PAGES; page++) {
+    const changes = life((page + 0.5) / PAGES);
+    for (const [at, change] of changes.entries()) {
+      const before = changes[at - 1];
+      if (before !== undefined && begun.some((one) => one > before && one <= change)) images += 1;
+    }
+  }
+  return images / PAGES;
 }
 
 export const walBytes = ({ written, images }: Wal): number =>

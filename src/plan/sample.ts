@@ -30,6 +30,8 @@ export interface SampledServer {
   maxWalBytes: number;
   checkpointSeconds: number;
   completionTarget: number;
+  /** WAL and seconds since the last checkpoint began; null: not known. */
+  sinceCheckpoint: { bytes: number; seconds: number } | null;
   maintenanceBytes: number;
   /** Why WAL is kept beyond max_wal_size, in words; null: nothing was seen that keeps it. */
   walKeptBy: string | null;
