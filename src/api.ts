@@ -156,7 +156,7 @@ async function planOn(
     fingerprint: await fingerprint(session, table.oid),
     id: newMigrationId(table.name, randomBytes(3).toString("hex")),
     nonce: randomBytes(12).toString("hex"),
-    sample: how.sample ? await sampleTable(session, table) : null,
+    sample: how.sample ? await sampleTable(session, table) : { why: "--no-sample" },
     workers: how.workers,
   });
   const pooler = await poolerRefusal(session, () => Session.open(target));

@@ -1,17 +1,18 @@
 /**
  * A bounded look at a few blocks of the table, for the forecast. Reads only, in READ ONLY transactions: at most BLOCKS
- * blocks, each statement LIMIT_MS at most; what cannot be read in that time is left out, and the forecast says so.
+ * blocks, each statement LIMIT_MS at most; what cannot be read in that time is left out, and the forecast says why.
  * No temporary table: it would cost a transaction number and catalog rows, and `plan` touches nothing (ARCHITECTURE.md).
  */
 import { z } from "zod";
 import { hiddenByPolicies } from "../catalog/hidden.js";
 import { jsonRows } from "../catalog/json.js";
 import type { TableInfo } from "../catalog/types.js";
+import { messageOf } from "../errors.js";
 import { setLocal } from "../pg/locks.js";
 import { ident, qualified } from "../pg/quote.js";
-import type { Session } from "../pg/session.js";
-import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
-import type { TableSample } from "../plan/sample.js";
+import { isConnectionError, type Session } from "../pg/session.js";
+import { sqlState } from "../pg/sqlstate.js";
+import type { NoSample, TableSample } from "../plan/sample.js";
 import { rowHash } from "../sync/rowhash.js";
 
 /** Half a megabyte, in as many places as PLACES, so that young and old rows are in it. */
@@ -119,11 +120,12 @@ SELECT current_setting('data_checksums')::bool OR current_setting('wal_log_hints
  WHERE t.oid = $1::oid`;
 
 /**
- * The sample; null where the table may not or cannot be looked at in time (locked, a slow disk), or has no blocks.
- * Errors: those of the connection.
+ * The sample, or why there is none: the table may not or cannot be looked at in time (locked, a slow disk), or has no
+ * rows. Never a reason for `plan` to fail. Errors: those of the connection.
  */
-export async function sampleTable(session: Session, table: TableInfo): Promise<TableSample | null> {
-  if (table.kind !== "r" || !table.rights.selectTable || hiddenByPolicies(table)) return null;
+export async function sampleTable(session: Session, table: TableInfo): Promise<TableSample | NoSample> {
+  if (table.kind !== "r") return { why: "it is no ordinary table" };
+  if (!table.rights.selectTable || hiddenByPolicies(table)) return { why: "the role may not read its rows" };
   const key = [table.oid, table.schema, table.name];
   const facts = await bounded(session, async () => {
     const [server] = await jsonRows(session, Server, SERVER_SQL, [table.oid]);
@@ -131,33 +133,30 @@ export async function sampleTable(session: Session, table: TableInfo): Promise<T
     const indexes = await jsonRows(session, Index, INDEXES_SQL, key.slice(0, 2));
     return server === undefined ? null : { server, columns, indexes };
   });
-  if (facts === null || facts.server.blocks === 0) return null;
-  const { blocks, analysedBlocks, writesPerSecond, ...server } = facts.server;
+  if ("why" in facts) return facts;
+  if (facts.value === null || facts.value.server.blocks === 0) return { why: "it has no blocks" };
+  const { columns, indexes, server: found } = facts.value;
+  const { blocks, analysedBlocks, writesPerSecond, ...server } = found;
   const pieces = places(blocks);
   const blocksRead = pieces.reduce((sum, [from, to]) => sum + to - from, 0);
-  // The first reading is the disk's, the second the memory's.
-  const cold = await hashed(session, table, pieces);
+  // The first reading is the disk's, the others the memory's.
+  const cold = await hashedMs(session, table, pieces);
   const rows = await bounded(session, () => widths(session, table, pieces));
-  if (rows === null) return null;
-  const warm = cold === null ? null : await again(3, () => hashed(session, table, pieces));
+  if ("why" in rows) return rows;
+  if (rows.value.length === 0) return { why: "no rows were found in the blocks that were read" };
+  const warm = cold === null ? null : await again(3, () => hashedMs(session, table, pieces));
   await bounded(session, () => probeServer(session));
-  const probe = await again(PROBES, () => bounded(session, () => probeServer(session)));
-  if (probe === null) return null;
-  const [sinceCheckpoint] =
-    (await bounded(session, () => jsonRows(session, Checkpoint, CHECKPOINT_SQL, []))) ?? [];
-  const overMs = cold === null || warm === null ? 0 : Math.max(0, cold - warm);
+  const probe = await again(PROBES, async () => orNull(await bounded(session, () => probeServer(session))));
+  if (probe === null) return { why: "the server is too slow now to be measured" };
+  const checkpoint = orNull(await bounded(session, () => jsonRows(session, Checkpoint, CHECKPOINT_SQL, [])));
   return {
-    columns: facts.columns,
-    rows,
-    blocksRead,
-    rowsPerBlock: rows.length / blocksRead,
-    analysedBlocks,
-    indexes: facts.indexes,
-    writesPerSecond,
-    server: { ...server, sinceCheckpoint: sinceCheckpoint ?? null },
+    ...{ columns, indexes, rows: rows.value },
+    ...{ blocksRead, analysedBlocks, writesPerSecond },
+    rowsPerBlock: rows.value.length / blocksRead,
+    server: { ...server, sinceCheckpoint: checkpoint?.[0] ?? null },
     probeMs: probe,
-    hashRowUs: warm === null || rows.length === 0 ? 0 : (warm * 1000) / rows.length,
-    blockSeconds: overMs / 1000 / blocksRead,
+    hashRowUs: warm === null ? null : (warm * 1000) / rows.value.length,
+    blockSeconds: cold === null || warm === null ? 0 : Math.max(0, cold - warm) / 1000 / blocksRead,
   };
 }
 
@@ -211,16 +210,15 @@ async function widths(
   });
 }
 
-/** Milliseconds to read and hash the rows, as validation does; null when it takes too long. */
-function hashed(
+/** Milliseconds to read and hash the rows, as validation does; null when it takes too long or cannot be done. */
+async function hashedMs(
   session: Session,
   table: TableInfo,
   pieces: readonly [number, number][],
 ): Promise<number | null> {
   const hash = `${rowHash(table.columns, "s")} AS h`;
-  return bounded(session, () =>
-    executionMs(session, `SELECT count(*), sum(h) FROM (${over(table, pieces, hash)}) AS sampled`),
-  );
+  const sql = `SELECT count(*), sum(h) FROM (${over(table, pieces, hash)}) AS sampled`;
+  return orNull(await bounded(session, () => executionMs(session, sql)));
 }
 
 /** Milliseconds that the server takes for PROBE now. */
@@ -236,16 +234,12 @@ async function executionMs(session: Session, sql: string): Promise<number> {
   return top?.["Execution Time"] ?? 0;
 }
 
-const TOO_LATE: readonly string[] = [
-  SQLSTATE.queryCanceled,
-  SQLSTATE.lockNotAvailable,
-  SQLSTATE.insufficientPrivilege,
-];
+const orNull = <T>(answer: { value: T } | NoSample): T | null => ("why" in answer ? null : answer.value);
 
-/** `work` in a READ ONLY transaction with the limits; null when one of them ends it, or the role may not read. */
-async function bounded<T>(session: Session, work: () => Promise<T>): Promise<T | null> {
+/** `work` in a READ ONLY transaction with the limits; why not, when one of them ends it or the server says no. */
+async function bounded<T>(session: Session, work: () => Promise<T>): Promise<{ value: T } | NoSample> {
   try {
-    return await session.tx(
+    const value = await session.tx(
       async () => {
         await setLocal(session, "statement_timeout", LIMIT_MS);
         await setLocal(session, "lock_timeout", LOCK_MS);
@@ -256,8 +250,9 @@ async function bounded<T>(session: Session, work: () => Promise<T>): Promise<T |
       },
       { readOnly: true },
     );
+    return { value };
   } catch (error) {
-    if (TOO_LATE.includes(sqlState(error) ?? "")) return null;
-    throw error;
+    if (session.lost || sqlState(error) === null || isConnectionError(error)) throw error;
+    return { why: messageOf(error) };
   }
 }

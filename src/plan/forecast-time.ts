@@ -12,7 +12,7 @@ const REFERENCE = {
   probeMs: 20,
   copy: { row: 0.7e-6, byte: 3e-9 },
   index: { entry: 0.4e-6, byte: 6e-9, page: 25e-6, value: 0.45e-6, leaf: 0.02 },
-  validate: { row: 0.1e-6 },
+  validate: { row: 0.1e-6, hashUs: 0.9 },
 } as const;
 
 const WORKERS = 2;
@@ -49,7 +49,8 @@ export function phaseSeconds(input: TimeInput): { phase: "copy" | "index" | "val
     made.heapPages * REFERENCE.index.page +
     analysed * table.columns.length * REFERENCE.index.value +
     leaves.length * REFERENCE.index.leaf;
-  const hashed = (2 * rows * sample.hashRowUs) / 1e6 / WORKERS;
+  const hashRowUs = sample.hashRowUs ?? REFERENCE.validate.hashUs * scale;
+  const hashed = (2 * rows * hashRowUs) / 1e6 / WORKERS;
   return [
     { phase: "copy", seconds: FIXED.copy + copy * scale * share + disk },
     { phase: "index", seconds: FIXED.index + index * scale * share },

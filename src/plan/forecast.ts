@@ -3,7 +3,7 @@ import type { PhaseName } from "../../state/events.js";
 import type { TableInfo } from "../catalog/types.js";
 import { newTable, type Wal, walBytes, walOf } from "./forecast-bytes.js";
 import { phaseSeconds } from "./forecast-time.js";
-import type { TableSample } from "./sample.js";
+import type { NoSample, TableSample } from "./sample.js";
 import type { ColumnRef, Forecast, ForecastPhase, IndexPlan, Leaf, Survey } from "./types.js";
 
 /** The prototype's measurements (DESIGN 8: 5,000,000 rows, PostgreSQL 15, 2 cores). */
@@ -41,21 +41,21 @@ export interface ForecastInput {
   leaves: readonly Leaf[];
   indexes: readonly IndexPlan[];
   partitionBy: readonly ColumnRef[];
-  /** Left out or null: none was taken. */
-  sample?: TableSample | null | undefined;
+  sample?: TableSample | NoSample | undefined;
   /** Connections of copy, index and validation. */
   workers?: number | undefined;
 }
 
 /** Time, extra disk at its peak, and WAL. */
 export function forecast(input: ForecastInput): Forecast {
-  const { sample, leaves } = input;
-  return sample === null || sample === undefined || leaves.length === 0
-    ? proportional(input.table, input.survey)
-    : sampled(input, sample);
+  const { sample, leaves, table, survey } = input;
+  if (sample === undefined) return proportional(table, survey, null);
+  if ("why" in sample) return proportional(table, survey, sample.why);
+  // Without leaves there is nothing to lay out: the plan refuses.
+  return leaves.length === 0 ? proportional(table, survey, null) : sampled(input, sample);
 }
 
-function proportional(table: TableInfo, survey: Survey): Forecast {
+function proportional(table: TableInfo, survey: Survey, why: string | null): Forecast {
   const bytes = table.heapBytes + table.toastBytes + table.indexBytes;
   const share = bytes / MEASURED.bytes;
   const low = FIXED_SECONDS + share * MEASURED_SECONDS;
@@ -71,7 +71,7 @@ function proportional(table: TableInfo, survey: Survey): Forecast {
       high: (seconds.high * MEASURED.seconds[phase]) / MEASURED_SECONDS,
     })),
     basis:
-      "No sample was taken: in proportion to a measured table of 900 MB with its indexes, copied by 2 connections on an idle 2-core machine in 27 s with " +
+      `No sample was taken${why === null ? "" : ` (${why})`}: in proportion to a measured table of 900 MB with its indexes, copied by 2 connections on an idle 2-core machine in 27 s with ` +
       "1,487 MB of WAL. The high time allows for a busy server; backup and the retention window come on top. " +
       "The old table stays on disk until the window ends; change log and WAL need room besides.",
   };

@@ -12,7 +12,7 @@ import { planIndexes } from "./indexes.js";
 import { chooseKey } from "./key.js";
 import { makeNames, namer } from "./names.js";
 import { refusalsOf } from "./refusals/index.js";
-import type { TableSample } from "./sample.js";
+import type { NoSample, TableSample } from "./sample.js";
 import { planSequences } from "./sequences.js";
 import type { ColumnRef, Fingerprint, Leaf, MigrationRequest, Plan, Survey } from "./types.js";
 
@@ -23,8 +23,8 @@ export interface PlanInput {
   fingerprint: Fingerprint;
   id: string;
   nonce: string;
-  /** For the forecast; left out or null: none was taken. */
-  sample?: TableSample | null;
+  /** For the forecast; left out: none was asked for. */
+  sample?: TableSample | NoSample | undefined;
   /** Connections that the run will have; left out: the default. */
   workers?: number;
 }

@@ -54,8 +54,13 @@ export interface TableSample {
   server: SampledServer;
   /** Milliseconds of the server for `PROBE` (catalog/sample.ts), which has nothing to do with the table; the middle of five. */
   probeMs: number;
-  /** Microseconds to read and hash one of the sampled rows, in memory. */
-  hashRowUs: number;
+  /** Microseconds to read and hash one of the sampled rows, in memory; null: it took too long, or cannot be done. */
+  hashRowUs: number | null;
   /** Seconds the first reading of a block took longer than the second: what the disk adds; 0: all was in memory. */
   blockSeconds: number;
+}
+
+/** Why there is none. */
+export interface NoSample {
+  why: string;
 }

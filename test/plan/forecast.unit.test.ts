@@ -177,6 +177,10 @@ describe("the forecast", () => {
     const phase = (made: ReturnType<typeof of>, name: string) =>
       made.phases?.find((one) => one.phase === name)?.low ?? Number.NaN;
     expect(phase(of({ probeMs: 40 }), "index")).toBeGreaterThan(1.7 * phase(of({}), "index"));
+    expect(phase(of({ hashRowUs: null }), "validate")).toBeCloseTo(
+      phase(of({ hashRowUs: 0.9 }), "validate"),
+      5,
+    );
     expect(phase(of({ hashRowUs: 10 }), "validate")).toBeGreaterThan(phase(of({}), "validate") + 8);
     expect(phase(of({ blockSeconds: 0.001 }), "copy")).toBeCloseTo(phase(of({}), "copy") + 6, 5);
     expect(phase(of({}, 4), "copy")).toBeLessThan(phase(of({}), "copy"));
@@ -184,7 +188,9 @@ describe("the forecast", () => {
 
   test("without a sample it would not say so", () => {
     expect(planOf().forecast).toMatchObject({ sampled: false });
-    expect(planOf().forecast.basis).toMatch(/^No sample was taken/);
+    expect(planOf().forecast.basis).toMatch(/^No sample was taken: /);
+    const why = forecast({ ...inputOf(), sample: { why: "canceling statement due to lock timeout" } });
+    expect(why.basis).toMatch(/^No sample was taken \(canceling statement due to lock timeout\): /);
   });
 });
 
