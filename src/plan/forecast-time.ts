@@ -11,7 +11,7 @@ import type { BytesInput, NewTable, Wal } from "./forecast-bytes.js";
 const REFERENCE = {
   probeMs: 20,
   copy: { row: 0.7e-6, byte: 3e-9 },
-  index: { entry: 0.4e-6, byte: 6e-9, page: 25e-6, value: 0.45e-6, leaf: 0.02 },
+  index: { entry: 0.4e-6, byte: 6e-9, page: 25e-6, value: 0.25e-6, leaf: 0.02 },
   validate: { row: 0.1e-6, hashUs: 0.9 },
 } as const;
 

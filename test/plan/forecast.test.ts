@@ -28,6 +28,9 @@ beforeAll(async () => {
   session = await db.session();
   state = mkdtempSync(join(tmpdir(), "partway-forecast-"));
   await createOrders(session, { schema: "public", name: "orders", rows: 120_000, months: 12 });
+  // Few different keys share entries, in a part of the rows, too.
+  await session.query(`CREATE INDEX ON public.orders (status); CREATE INDEX ON public.orders (status DESC);
+    CREATE INDEX ON public.orders (status) WHERE customer_id < 25000`);
   // Half of the source is dead: what it takes today says nothing of what the new table will take.
   await session.query("UPDATE public.orders SET updated_at = created_at WHERE id % 2 = 0");
   await asAdmin(db.superuserUrl, async (admin) => {
