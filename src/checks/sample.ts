@@ -156,7 +156,8 @@ export async function sampleTable(session: Session, table: TableInfo): Promise<T
     server: { ...server, sinceCheckpoint: checkpoint?.[0] ?? null },
     probeMs: probe,
     hashRowUs: warm === null ? null : (warm * 1000) / rows.value.length,
-    blockSeconds: cold === null || warm === null ? 0 : Math.max(0, cold - warm) / 1000 / blocksRead,
+    // Less than twice as long is chance, not a disk.
+    blockSeconds: cold === null || warm === null || cold < 2 * warm ? 0 : (cold - warm) / 1000 / blocksRead,
   };
 }
 

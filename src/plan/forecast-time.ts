@@ -5,12 +5,12 @@
 import type { BytesInput, NewTable, Wal } from "./forecast-bytes.js";
 
 /**
- * Reference: test/bench/forecast.ts on 2 cores, 2 workers, PostgreSQL 18, everything in memory. A number is seconds of
- * the whole phase with two workers, per row, byte or leaf.
+ * Reference: DESIGN 8's prototype, and test/bench/forecast.ts --probe at 1 and 2 million rows on 2 busy cores, told in
+ * probes; 2 workers, everything in memory. A number is seconds of the whole phase per row, byte, page, value or leaf.
  */
 const REFERENCE = {
   probeMs: 20,
-  copy: { row: 0.7e-6, byte: 3e-9 },
+  copy: { row: 0.55e-6, byte: 3e-9 },
   index: { entry: 0.4e-6, byte: 6e-9, page: 25e-6, value: 0.25e-6, leaf: 0.02 },
   validate: { row: 0.1e-6, hashUs: 0.9 },
 } as const;
