@@ -36,6 +36,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
     "test/insql/{functions,twins}.test.ts",
     "test/pg/tls.test.ts",
     "test/phases/{drop,retain}.test.ts",
+    "test/plan/forecast.test.ts",
     "test/rehearse/gate.test.ts",
     "test/sync/{keys,planner}.test.ts",
     "test/writers/writers.test.ts",

@@ -16,6 +16,8 @@ import { readMeans } from "./catalog/means.js";
 import { readTable } from "./catalog/read.js";
 import { survey } from "./catalog/survey.js";
 import { previewChecks } from "./checks/preview.js";
+import { sampleTable } from "./checks/sample.js";
+import { type ForecastSettings, parseForecast } from "./config/forecast.js";
 import { configFor, loadConfig } from "./config/load.js";
 import {
   mergePolicy,
@@ -51,6 +53,7 @@ import { describeTarget, type Target } from "./pg/target.js";
 import type { Settings } from "./phases/phase.js";
 import { findColumn } from "./plan/columns.js";
 import { hasFallback } from "./plan/fallback.js";
+import { freeSpace } from "./plan/free-space.js";
 import { makePlan } from "./plan/index.js";
 import { chooseMeans } from "./plan/means.js";
 import { newMigrationId } from "./plan/names.js";
@@ -115,23 +118,35 @@ async function settle(options: PlanOptions & RawSettings) {
 /** What a migration would do. Touches nothing. Errors: bad-input; refusals are part of the plan. */
 export async function plan(options: PlanOptions): Promise<Plan> {
   const { request, target, merged } = await settle(options);
-  return planned(target, request, parseSettings(merged), merged.workers !== undefined);
+  return planned(target, request, parseSettings(merged), asksOf(merged));
+}
+
+interface Asked extends ForecastSettings {
+  areWorkersGiven: boolean;
+}
+
+function asksOf(merged: Parameters<typeof parseForecast>[0] & RawSettings): Asked {
+  return { ...parseForecast(merged), areWorkersGiven: merged.workers !== undefined };
 }
 
 async function planned(
   target: Target,
   request: ReturnType<typeof parseRequest>,
-  settings: Pick<Settings, "workers" | "smoke" | "queries" | "throttle">,
-  areWorkersGiven: boolean,
+  settings: Pick<Settings, "smoke" | "queries" | "throttle" | "workers">,
+  asked: Asked,
 ): Promise<Plan> {
   try {
     return await withSession(target, async (session) => {
-      const made = await planOn(session, target, request);
+      const means = chooseMeans(
+        await readMeans(session),
+        asked.areWorkersGiven ? settings.workers : undefined,
+      );
+      const made = await planOn(session, target, request, { ...asked, workers: means.workers });
       const checks = await previewChecks(session, made.names, settings);
       const throttle = await previewThrottle(session, made, settings.throttle);
-      const warnings = [...checks, ...throttle.warnings];
-      const refusals = [...made.refusals, ...throttle.refusals];
-      const means = chooseMeans(await readMeans(session), areWorkersGiven ? settings.workers : undefined);
+      const space = freeSpace(made, asked.freeDiskBytes);
+      const warnings = [...space.warnings, ...checks, ...throttle.warnings];
+      const refusals = [...made.refusals, ...space.refusals, ...throttle.refusals];
       return { ...made, means, refusals, ...(warnings.length === 0 ? {} : { warnings }) };
     });
   } catch (error) {
@@ -143,6 +158,7 @@ async function planOn(
   session: Session,
   target: Target,
   request: ReturnType<typeof parseRequest>,
+  how: ForecastSettings & { workers: number },
 ): Promise<Plan> {
   const table = await readTable(session, request.table);
   // Folded as psql folds it; a column that is not there is named by the survey, with the columns that are.
@@ -154,6 +170,8 @@ async function planOn(
     fingerprint: await fingerprint(session, table.oid),
     id: newMigrationId(table.name, randomBytes(3).toString("hex")),
     nonce: randomBytes(12).toString("hex"),
+    sample: how.sample ? await sampleTable(session, table) : { why: "--no-sample" },
+    workers: how.workers,
   });
   const pooler = await poolerRefusal(session, () => Session.open(target));
   const standby = await standbyRefusal(session);
@@ -176,7 +194,7 @@ function refused(made: Plan): PartwayError {
 export async function run(options: RunOptions): Promise<Running> {
   const { merged, request, target } = await settle(options);
   const settings = { ...parseSettings(merged) };
-  const made = await planned(target, request, settings, merged.workers !== undefined);
+  const made = await planned(target, request, settings, asksOf(merged));
   if (made.refusals.length > 0) throw refused(made);
   if (options.confirm !== undefined && !(await options.confirm(made))) {
     throw new PartwayError("stopped", {

@@ -3,18 +3,19 @@ import { z } from "zod";
 import { messageOf } from "../errors.js";
 import type { Session } from "../pg/session.js";
 import type { PhaseContext } from "../phases/phase.js";
+import { sidesOf } from "../sync/pairs.js";
 import { readStored } from "../sync/store.js";
 import { type Measured, measureQueries } from "./queries.js";
 import { sizesNow } from "./sizes.js";
 import { runSmoke } from "./smoke.js";
 
-const Lsn = z.object({ bytes: z.coerce.number() });
+const Bytes = z.object({ bytes: z.coerce.number() });
 
 /** Where the server's WAL stands: what was written in between is the difference of two. */
 export async function noteWal(context: PhaseContext): Promise<void> {
   await attempt(context, "the WAL's position", async (session) => {
     const { bytes } = await session.one(
-      Lsn,
+      Bytes,
       "SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::text AS bytes",
     );
     context.record.measurement({ name: "wal-position", value: bytes });
@@ -28,6 +29,14 @@ export async function beforeCutover(context: PhaseContext): Promise<void> {
   await attempt(context, "the sizes", async (session) => {
     const stored = await readStored(session, plan.id);
     context.emit(await sizesNow(session, plan, stored?.shadowOid ?? null));
+  });
+  await attempt(context, "the change log's size", async (session) => {
+    const { bytes } = await session.one(
+      Bytes,
+      "SELECT pg_catalog.pg_total_relation_size($1::regclass)::text AS bytes",
+      [sidesOf(plan, "forward").log],
+    );
+    context.record.measurement({ name: "change-log-bytes", value: bytes });
   });
   await queries(context, "before");
 }

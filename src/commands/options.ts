@@ -47,7 +47,14 @@ export function withScheme(command: Command): Command {
       "--null-keys <choice>",
       "partition values that no leaf can hold (infinite, not in --list): refuse (default), or default-leaf",
     )
+    .option("--free-disk <size>", "free space on the server's disk, as 50GB: refuse what would not fit")
+    .option("--no-sample", "forecast without reading a sample of the table")
     .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
+}
+
+/** commander gives true where --no-sample was not typed, which must not win over the configuration file. */
+export function sampling({ sample }: { sample?: boolean | undefined }): { sample: false | undefined } {
+  return { sample: sample === false ? false : undefined };
 }
 
 /** How locks are tried for in the care of partitions. `held`: what the budget is for. */

@@ -6,7 +6,7 @@ import { requestOptions, shellWord, tableName } from "../plan/typed.js";
 import type { Leaf, Plan } from "../plan/types.js";
 import { block, code, page, prose, section, table } from "./markdown.js";
 import { going, goingWrong } from "./plan-markdown-risks.js";
-import { boundsText, minutes } from "./plan-text.js";
+import { boundsText, costParts, minutes } from "./plan-text.js";
 
 /** The whole page, ending with a line end. */
 export function planMarkdown(plan: Plan): string {
@@ -101,21 +101,32 @@ function leavesTable({ leaves }: Plan): string {
   ].join("\n\n");
 }
 
+function sure(parts: string | undefined, sampled: boolean | undefined): string {
+  return sampled === true ? `by a sample: ${parts ?? ""}` : "in proportion to a measured table";
+}
+
 function costTable({ forecast: f, source }: Plan): string {
+  const parts = new Map(costParts(f));
   return table(
     ["What", "How much", "How sure"],
     [
       [
         "Time until ready for cutover",
         `${minutes(f.seconds.low)} to ${minutes(f.seconds.high)}; the backup comes on top`,
-        "in proportion to a measured table; low: idle server, high: busy one",
+        `${sure(parts.get("time"), f.sampled)}; low: the server as idle as now, high: busier`,
       ],
       [
-        "Disk of the server, until the old table is dropped",
+        "Disk of the server at its peak; most of it until the old table is dropped",
         bytes(f.extraDiskBytes),
-        "the table's size of today; the change log and WAL come on top",
+        f.sampled === true
+          ? sure(parts.get("extra disk at its peak"), true)
+          : "the table's size of today; the change log and WAL come on top",
       ],
-      ["WAL", bytes(f.walBytes), "in proportion; replicas and archive receive all of it"],
+      [
+        "WAL",
+        bytes(f.walBytes),
+        `${sure(parts.get("WAL"), f.sampled)}; replicas and archive receive all of it`,
+      ],
       [
         "Disk of the machine that runs Partway",
         `up to ${bytes(source.heapBytes + source.toastBytes)} (backup)`,

@@ -158,7 +158,49 @@ function means({ means: chosen }: Plan): string {
 }
 
 function forecast({ forecast: f }: Plan): string {
-  return ["Forecast", `  ${costs(f.seconds, f.extraDiskBytes, f.walBytes)}`, `  ${f.basis}`].join("\n");
+  return [
+    "Forecast",
+    `  ${costs(f.seconds, f.extraDiskBytes, f.walBytes)}`,
+    ...costParts(f).map(([what, parts]) => `  ${what}: ${parts}`),
+    `  ${f.basis}`,
+  ].join("\n");
+}
+
+/** What time, disk and WAL are made of; nothing where no sample was taken. */
+export function costParts(f: Plan["forecast"]): [what: string, parts: string][] {
+  const { phases = [], disk, wal } = f;
+  const amounts = (parts: [what: string, bytes: number][]) =>
+    parts
+      .filter(([, n]) => n > 0)
+      .map(([what, n]) => `${what} ${prettyBytes(n)}`)
+      .join(", ");
+  return [
+    ["time", phases.map((p) => `${p.phase} ${minutes(p.low)} to ${minutes(p.high)}`).join(", ")],
+    [
+      "extra disk at its peak",
+      disk === undefined
+        ? ""
+        : amounts([
+            ["rows", disk.heap],
+            ["toast", disk.toast],
+            ["indexes", disk.indexes],
+            ["change log", disk.log],
+            ["sorting", disk.sort],
+            ["WAL kept", disk.wal],
+          ]),
+    ],
+    [
+      "WAL",
+      wal === undefined
+        ? ""
+        : amounts([
+            ["rows", wal.rows],
+            ["indexes", wal.indexes],
+            ["freezing and catalogs", wal.freezing],
+            ["page images after checkpoints", wal.pageImages],
+          ]),
+    ],
+  ].flatMap(([what = "", parts = ""]): [string, string][] => (parts === "" ? [] : [[what, parts]]));
 }
 
 function statements(sql: { phase: string; statements: Statement[] }[]): string {

@@ -4,7 +4,7 @@ import { explain } from "../engine/effects.js";
 import { EXIT } from "../errors.js";
 import type { Act } from "./act.js";
 import { isAll, oneTable, printPlans, withAll } from "./all.js";
-import { example, oneFormat, withConnection, withJson, withScheme, withState } from "./options.js";
+import { example, oneFormat, sampling, withConnection, withJson, withScheme, withState } from "./options.js";
 import { planMarkdown } from "./plan-markdown.js";
 import { planText } from "./plan-text.js";
 
@@ -24,9 +24,9 @@ export function planCommand(program: Command, act: Act): void {
   command.action((named: string | undefined, options: Options) =>
     act(options, async () => {
       oneFormat(options);
-      if (isAll(named, options, "plan")) return printPlans(options);
+      if (isAll(named, options, "plan")) return printPlans({ ...options, ...sampling(options) });
       const table = oneTable(named, "plan");
-      const made = await plan({ ...options, table });
+      const made = await plan({ ...options, ...sampling(options), table });
       const sql = options.sql ? explain(made) : [];
       const json = () => `${JSON.stringify({ ...made, sql })}\n`;
       const text = () => planText(made, sql, process.stdout.columns);

@@ -12,6 +12,7 @@ import { withMachines, withMetrics } from "./machines.js";
 import {
   example,
   holds,
+  sampling,
   withConnection,
   withJson,
   withPostpone,
@@ -44,7 +45,8 @@ export function runCommand(program: Command, act: Act): void {
   };
   command.action((named: string | undefined, options: Options) =>
     act(options, async () => {
-      const { yes, all, metrics, ...rest } = options;
+      const { yes, all, metrics, ...typed } = options;
+      const rest = { ...typed, ...sampling(typed) };
       const json = options.json === true;
       // commander gives true when neither --backup nor --no-backup was typed.
       const backup = options.backup === true ? undefined : options.backup;

@@ -24,6 +24,10 @@ export interface RawOptions {
   key?: string | undefined;
   incomingFk?: string | undefined;
   nullKeys?: string | undefined;
+  /** Free space on the server's disk: `50GB`. */
+  freeDisk?: string | undefined;
+  /** false: no sample of the table for the forecast. */
+  sample?: boolean | undefined;
 }
 
 export interface RawSettings extends RawThrottle {

@@ -37,6 +37,10 @@ const hooks = z
   );
 
 const settingsShape = {
+  /** Free space on the server's disk, in bytes or as `50GB`: a run that would not fit is refused. */
+  freeDisk: number.optional(),
+  /** false: no sample of the table for the forecast. */
+  sample: z.boolean().optional(),
   workers: number.optional(),
   batchBlocks: number.optional(),
   batchTime: number.optional(),

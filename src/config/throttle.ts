@@ -2,6 +2,7 @@
 import { badInput } from "../errors.js";
 import { hoursText, parseHours } from "../throttle/hours.js";
 import type { ThrottleSettings } from "../throttle/types.js";
+import { parseBytes } from "./bytes.js";
 import { parseMilliseconds } from "./duration.js";
 
 /** Each takes `off` as well, which takes back what a configuration file says. */
@@ -22,7 +23,6 @@ export interface RawThrottle {
 const REPLICA_LAG = "10s";
 
 const OFF = "off";
-const UNITS = { "": 1, kB: 1000, MB: 1_000_000, GB: 1_000_000_000 } as const;
 
 /** Errors: bad-input naming the option. */
 export function parseThrottle(raw: RawThrottle): ThrottleSettings {
@@ -34,7 +34,7 @@ export function parseThrottle(raw: RawThrottle): ThrottleSettings {
     maxBatchMs: given(raw.maxBatchTime, "--max-batch-time", parseMilliseconds),
     maxActive: given(raw.maxActive, "--max-active", parseCount),
     maxXminAge: given(raw.maxXminAge, "--max-xmin-age", parseCount),
-    maxWalRate: given(raw.maxWalRate, "--max-wal-rate", parseBytes),
+    maxWalRate: given(raw.maxWalRate, "--max-wal-rate", parseRate),
     maxCheckpointWal: given(raw.maxCheckpointWal, "--max-checkpoint-wal", parseCount),
     sql: given(raw.throttleSql, "--throttle-sql", parseSql),
     canarySql: given(raw.canarySql, "--canary-sql", parseSql),
@@ -72,16 +72,8 @@ function parseCount(text: string, option: string): number {
   return Number(digits);
 }
 
-function parseBytes(text: string, option: string): number {
-  const match = /^(\d{1,12})\s*(kB|MB|GB)?$/.exec(text.trim());
-  const unit = (match?.[2] ?? "") as keyof typeof UNITS;
-  const value = Number(match?.[1] ?? 0) * UNITS[unit];
-  if (value <= 0)
-    throw badInput(
-      `${option}: "${text}" is no number of bytes a second`,
-      `Write a whole number and kB, MB or GB: ${option} 50MB.`,
-    );
-  return value;
+function parseRate(text: string, option: string): number {
+  return parseBytes(text, option, "bytes a second", "50MB");
 }
 
 function parseSql(text: string, option: string): string {

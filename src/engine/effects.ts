@@ -108,7 +108,11 @@ async function effect(state: Working, context: PhaseContext, options: EffectOpti
       return options.hold ? retain.run(context) : tendOnce(context);
     case "copy":
       await noteWal(context);
-      return copy.run(context);
+      await copy.run(context);
+      return noteWal(context);
+    case "index":
+      await index.run(context);
+      return noteWal(context);
     case "validate":
       await validate.run(context);
       return beforeCutover(context);

@@ -73,9 +73,13 @@ async function planOne(entry: TableEntry, place: Placed, options: AllOptions): P
     migration: migrationOf(standing),
   };
   if (standing.kind !== "new") return { ...facts, plan: null, error: hindrance(place) };
-  const { url, config, keep } = options;
+  const { url, config, keep, freeDisk, sample } = options;
   try {
-    return { ...facts, plan: await plan({ table: entry.name, url, config, keep }), error: null };
+    return {
+      ...facts,
+      plan: await plan({ table: entry.name, url, config, keep, freeDisk, sample }),
+      error: null,
+    };
   } catch (error) {
     const known = asPartwayError(error, "Nothing was touched.", "the same command again");
     return { ...facts, plan: null, error: known };

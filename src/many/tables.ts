@@ -1,5 +1,6 @@
 /** What `plan --all` and `run --all` begin with: the configuration's tables in order, each looked up on the server. */
 import { type ConnectOptions, type StateOptions, targetOf, withSession } from "../api.js";
+import { parseForecast } from "../config/forecast.js";
 import { configFor, loadConfig } from "../config/load.js";
 import {
   mergePolicy,
@@ -21,6 +22,10 @@ export interface AllOptions extends ConnectOptions, StateOptions {
   config?: string | undefined;
   /** Retention window of every table; wins over the file. */
   keep?: string | undefined;
+  /** Free space on the server's disk for all of them together. */
+  freeDisk?: string | undefined;
+  /** false: no samples for the forecasts. */
+  sample?: boolean | undefined;
 }
 
 export interface Tables {
@@ -48,6 +53,7 @@ export async function readTables(options: AllOptions & RawSettings): Promise<Tab
     try {
       parseRequest(name, policy);
       parseSettings(policy);
+      parseForecast(policy);
     } catch (error) {
       throw ofTable(`${file}: tables.${name}`, explainUntouched(error));
     }

@@ -12,6 +12,7 @@ import { planIndexes } from "./indexes.js";
 import { chooseKey } from "./key.js";
 import { makeNames, namer } from "./names.js";
 import { refusalsOf } from "./refusals/index.js";
+import type { NoSample, TableSample } from "./sample.js";
 import { planSequences } from "./sequences.js";
 import type { ColumnRef, Fingerprint, Leaf, MigrationRequest, Plan, Survey } from "./types.js";
 
@@ -22,13 +23,18 @@ export interface PlanInput {
   fingerprint: Fingerprint;
   id: string;
   nonce: string;
+  /** For the forecast; left out: none was asked for. */
+  sample?: TableSample | NoSample | undefined;
+  /** Connections that the run will have; left out: the default. */
+  workers?: number;
 }
 
 /**
  * The plan of a migration. Never throws for a table that cannot be migrated: `refusals` then says why, and what could
  * not be decided is empty (no leaves without a partition column, no key without a usable index).
  */
-export function makePlan({ table, survey, request: asked, fingerprint, id, nonce }: PlanInput): Plan {
+export function makePlan(input: PlanInput): Plan {
+  const { table, survey, request: asked, fingerprint, id, nonce, sample, workers } = input;
   const column = findColumn(table, asked.scheme.column);
   const key = chooseKey(table, asked.keyIndex);
   const request = column === null ? asked : { ...asked, scheme: { ...asked.scheme, column: column.name } };
@@ -66,7 +72,7 @@ export function makePlan({ table, survey, request: asked, fingerprint, id, nonce
     refusals,
     consequences:
       column === null || key === null ? [] : consequencesOf({ table, request, column, key, leaves }),
-    forecast: forecast(table, survey),
+    forecast: forecast({ table, survey, leaves, indexes, partitionBy, sample, workers }),
     fingerprint,
   };
 }

@@ -131,11 +131,29 @@ export interface Warning {
   advice: string;
 }
 
+export interface ForecastPhase {
+  phase: "copy" | "index" | "validate";
+  /** Seconds on a server as idle as when it was asked, and on a busier one. */
+  low: number;
+  high: number;
+}
+
 export interface Forecast {
   seconds: { low: number; high: number };
+  /** At the peak: before the window ends and the old table is dropped. */
   extraDiskBytes: number;
   walBytes: number;
+  /** What it rests on, and what is not in it. */
   basis: string;
+  /** From here on left out in plans of an older Partway. By a sample of this table on this server? */
+  sampled?: boolean;
+  phases?: ForecastPhase[];
+  /** Rows it is made for; with a sample alone, as the next two. */
+  rows?: number;
+  /** `extraDiskBytes` in parts: the new table, the change log, files that builds sort in, and WAL that is kept. */
+  disk?: { heap: number; toast: number; indexes: number; log: number; sort: number; wal: number };
+  /** `walBytes` in parts; `freezing` has the catalogs, too. */
+  wal?: { rows: number; indexes: number; freezing: number; pageImages: number };
 }
 
 export interface ColumnRef {

@@ -10,7 +10,8 @@ import {
   timelineSection,
   writersSection,
 } from "./sections/course.js";
-import { forecastSection, plansSection, queriesSection, sizesSection } from "./sections/measures.js";
+import { forecastSection } from "./sections/forecast.js";
+import { plansSection, queriesSection, sizesSection } from "./sections/measures.js";
 import { changesSection, notesSection, settingsSection } from "./sections/notes.js";
 import { nowFacts, sentenceOf, stateOf, tilesOf } from "./sections/outcome.js";
 import { cutoverSection, validationSection } from "./sections/proof.js";

@@ -25,7 +25,7 @@ const WRITTEN_SQL = `SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0):
 const ONLY_READ = new Set([
   ...["set_config", "clock_timestamp", "pg_export_snapshot", "pg_partition_tree", "pg_blocking_pids"],
   ...["pg_indexes_size", "pg_relation_size", "pg_total_relation_size", "pg_is_in_recovery"],
-  ...["pg_current_wal_lsn", "pg_wal_lsn_diff"],
+  ...["pg_current_wal_lsn", "pg_wal_lsn_diff", "pg_control_checkpoint"],
   // TABLESAMPLE SYSTEM (...) is no call.
   "system",
 ]);

@@ -168,6 +168,22 @@ describe("before there is a migration", () => {
       code: 2,
       says: [/fortnight/, /month/],
     },
+    "a disk that is too small for it": {
+      args: ["run", "orders", ...ONLY, "--free-disk", "100kB"],
+      code: 3,
+      says: [/disk-too-small/, /100 kB are free by --free-disk/, /remedy: Make room for \d/],
+    },
+    "a disk that the configuration file says is too small": {
+      args: ["run", "orders", ...ONLY, "--no-sample"],
+      files: { "partway.config.json": '{ "freeDisk": "100kB" }' },
+      code: 3,
+      says: [/disk-too-small/],
+    },
+    "a free space that is none": {
+      args: ["run", "orders", ...ONLY, "--free-disk", "much"],
+      code: 2,
+      says: [/--free-disk: "much" is no number of bytes/, /--free-disk 50GB/],
+    },
     "no terminal to ask at": {
       args: ["run", "orders", ...BY],
       code: 2,

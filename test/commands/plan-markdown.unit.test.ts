@@ -29,7 +29,7 @@ test("an approver would not find one of the things that are approved", () => {
   expect(text).toContain("Nothing is refused");
   const costs = sectionOf(text, "What it costs");
   expect(costs).toMatch(/29 s to 2 min.*\n.*940 MB.*\n.*1.49 GB/);
-  expect(costs).toContain("In proportion to a measured table of 900 MB");
+  expect(costs).toContain("No sample was taken: in proportion to a measured table of 900 MB");
   expect(costs).toMatch(/0\.71 to 0\.91.*trust the order more than the digits/);
   expect(sectionOf(text, "How to go back, and until when")).toMatch(
     /partway abort <id>[\s\S]*`24h` after cutover[\s\S]*partway rollback <id>/,

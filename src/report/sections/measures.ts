@@ -1,8 +1,7 @@
-/** The configured queries, the sizes, and the forecast against what happened. */
-import { bytes, count, duration, millis } from "../../../ui/format.js";
-import { type Block, type Cell, folded, NOT_MEASURED, type Section, toned } from "../doc.js";
+/** The configured queries and the sizes. */
+import { bytes, count, millis } from "../../../ui/format.js";
+import { type Block, type Cell, folded, type Section, toned } from "../doc.js";
 import { type EventOf, eventsOf, type History } from "../history.js";
-import { stretchesOf, workedMs } from "../story.js";
 
 type Query = EventOf<"query">;
 
@@ -143,56 +142,4 @@ export function sizesSection(history: History): Section {
       ),
     });
   return { title: "Sizes", blocks };
-}
-
-export function forecastSection(history: History): Section {
-  const { forecast } = history.plan;
-  const stretches = stretchesOf(history);
-  const complete = history.validations.some(({ result }) => result === "equal");
-  const worked = workedMs(stretches, ["shadow", "copy", "index", "validate"]);
-  const added = eventsOf(history, "sizes").at(-1)?.partitioned;
-  const positions = history.measurements
-    .filter(({ name }) => name === "wal-position")
-    .map(({ value }) => value);
-  const wal = positions.length < 2 ? null : (positions.at(-1) ?? 0) - (positions[0] ?? 0);
-  const { low, high } = forecast.seconds;
-  const seconds = worked / 1000;
-  const judged =
-    seconds > high
-      ? toned("longer", "warn")
-      : seconds < low
-        ? toned("shorter", "good")
-        : toned("as said", "good");
-  return {
-    title: "Forecast and what happened",
-    blocks: [
-      {
-        kind: "table",
-        head: ["", "forecast", "happened", ""],
-        rows: [
-          [
-            "copy, indexes and validation",
-            `${duration(low * 1000)} to ${duration(high * 1000)}`,
-            worked > 0 ? `${duration(worked)}${complete ? "" : " so far"}` : "not yet",
-            complete ? judged : "",
-          ],
-          [
-            "extra disk for the new table",
-            bytes(forecast.extraDiskBytes),
-            added === undefined || added === null
-              ? "not measured"
-              : bytes(added.heap + added.toast + added.indexes),
-            "",
-          ],
-          [
-            "WAL",
-            bytes(forecast.walBytes),
-            wal === null ? "not measured" : `${bytes(wal)} by the whole server`,
-            "",
-          ],
-        ],
-      },
-      ...(worked > 0 ? [] : [NOT_MEASURED]),
-    ],
-  };
 }
