@@ -38,10 +38,14 @@ export function phaseSeconds(events: Lines): Record<string, number> {
   const of = (name: string) => spans.find((span) => span.name === name);
   const [shadow, index, validate] = [of("shadow"), of("index"), of("validate")];
   if (shadow === undefined || index === undefined) return found;
+  const steps = stepSeconds(events, index);
+  const seconds = (index.to - shadow.from) / 1000;
   return {
     ...found,
-    ...stepSeconds(events, index),
-    seconds: (index.to - shadow.from) / 1000,
+    ...steps,
+    seconds,
+    // Like the floor, which does not end with one.
+    secondsWithoutVacuum: seconds - (steps["vacuumSeconds"] ?? 0),
     ...(validate === undefined ? {} : { secondsWithValidation: (validate.to - shadow.from) / 1000 }),
   };
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { RunEvent } from "../../state/events.js";
 import { type Folder, freshFolder, jsonLines, type Started } from "../cli/support.js";
 import { connected, walPosition } from "./database.js";
-import { eventsOf, phaseSeconds } from "./events.js";
+import { eventsOf, ofKind, phaseSeconds } from "./events.js";
 import { type Shape, schemeOf } from "./table.js";
 import { watchOver } from "./watch.js";
 
@@ -73,6 +73,7 @@ export async function migrate(url: string, shape: Shape, ...more: string[]): Pro
         values: {
           ...phaseSeconds(events),
           ...{ wallSeconds, walPerRow: (walAt - wal) / shape.rows },
+          leaves: ofKind(events, "leaves").at(-1)?.leaves.length ?? 0,
           ...(await over.stop()),
         },
       };

@@ -70,6 +70,15 @@ const TOLD = new Set([
     "rssMb",
   ],
   ...["cpuShare", "heldMs", "writerStallMs", "longestStallMs", "before.p99", "copy.p99", "window.p99"],
-  ...["none", "capture", "window", "captureKept", "windowKept", "throughputKept", "applyPerSecond"],
+  ...[
+    "none",
+    "capture",
+    "window",
+    "captureKept",
+    "windowKept",
+    "afterKept",
+    "throughputKept",
+    "applyPerSecond",
+  ],
   ...["resumeSeconds", "backlogKeys", "drainSeconds"],
 ]);

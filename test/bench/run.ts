@@ -89,7 +89,13 @@ async function saturation(scene: Scene): Promise<void> {
   if (!options.parts.has("saturation")) return;
   const source = await template(shape);
   await recorder.measure("saturation", "saturation", () =>
-    saturate(server.superuserUrl, source, shape, Math.max(3, options.repeats), options.spanSeconds),
+    saturate(
+      server.superuserUrl,
+      source,
+      shape,
+      Math.max(2, options.repeats),
+      Math.ceil(options.spanSeconds / 2),
+    ),
   );
 }
 

@@ -33,6 +33,13 @@ export const WAYS = [
 
 const SPANS = ["before", "shadow", "copy", "index", "validate", "cutover", "window", "drop", "after"];
 
+const STATES = [
+  ["none", "no migration"],
+  ["capture", "capture installed"],
+  ["window", "in the window: partitions and reverse capture"],
+  ["after", "after the end: partitions alone"],
+] as const;
+
 /** Those that have at least one row. */
 export function tablesOf(result: Result): Table[] {
   const of = (part: string, name: string) => medianOf(result, part, name);
@@ -41,18 +48,10 @@ export function tablesOf(result: Result): Table[] {
   const tables: Table[] = [
     {
       title: "Whole migration",
-      note: "Medians. Ratios are of the same round. Partway's total ends ready for validation and has VACUUM (FREEZE, ANALYZE) in it; the floor's has not, its last column has.",
+      note: "Medians in seconds; a ratio is of the floor in the same round. Partway's index phase ends with VACUUM (FREEZE, ANALYZE), which the floor does not: the last two columns leave it out of Partway's, and take it into the floor's.",
       head: [
-        "way",
-        "runs",
-        "copy s",
-        "index s",
-        "total s",
-        "of the floor",
-        "with validation s",
-        "of the floor",
-        "WAL bytes/row",
-        "floor with VACUUM: of it",
+        ...["way", "runs", "copy", "index", "total", "of the floor", "with validation", "of the floor"],
+        ...["WAL bytes/row", "of the floor", "both without VACUUM", "both with it"],
       ],
       rows: WAYS.filter(([part]) => measured(part)).map(([part, name, base]) => [
         ...[name, String(valuesOf(result, part, "seconds").length)],
@@ -61,7 +60,11 @@ export function tablesOf(result: Result): Table[] {
         cell(of(part, "secondsWithValidation")),
         cell(ratio([part, "secondsWithValidation"], [base, "seconds"]), 2),
         cell(of(part, "walPerRow"), 0),
-        cell(ratio([part, "seconds"], [base, "secondsWithVacuum"]), 2),
+        cell(ratio([part, "walPerRow"], [base, "walPerRow"]), 2),
+        cell(ratio([part, "secondsWithoutVacuum"], [base, "seconds"]), 2),
+        of(part, "secondsWithoutVacuum") === null
+          ? "-"
+          : cell(ratio([part, "seconds"], [base, "secondsWithVacuum"]), 2),
       ]),
     },
     {
@@ -88,22 +91,18 @@ export function tablesOf(result: Result): Table[] {
       ]),
     })),
     {
-      title: "Saturated writers (4 clients, the next statement at once)",
-      head: ["state", "statements/s", "of none"],
-      rows: measured("saturation")
-        ? [
-            ["no migration", cell(of("saturation", "none"), 0), "1.00"],
-            [
-              "capture installed",
-              cell(of("saturation", "capture"), 0),
-              cell(of("saturation", "captureKept"), 2),
-            ],
-            ["in the window", cell(of("saturation", "window"), 0), cell(of("saturation", "windowKept"), 2)],
-            ...(measured("mirror")
-              ? [["mirror triggers", "-", cell(of("mirror", "throughputKept"), 2)]]
-              : []),
-          ]
-        : [],
+      title: "Saturated writers",
+      note: "4 clients that send their next statement at once, no process of Partway at work. Rows are changed by primary key and partition key, or by the primary key alone, for which the server looks into every leaf.",
+      head: ["state", "statements/s", "of none", "by id alone", "of none"],
+      rows: [
+        ...(measured("saturation") ? STATES : []).map(([state, name]) => [
+          ...[name, cell(of("saturation", state), 0), cell(of("saturation", `${state}Kept`), 2)],
+          ...[cell(of("saturation", `id.${state}`), 0), cell(of("saturation", `id.${state}Kept`), 2)],
+        ]),
+        ...(measured("mirror")
+          ? [["mirror triggers", "-", cell(of("mirror", "throughputKept"), 2), "-", "-"]]
+          : []),
+      ],
     },
     {
       title: "Cutover under 4 writing clients",

@@ -1,6 +1,6 @@
 /** What Partway promises itself (issue 7), and whether a run of the bench held it. */
 import { medianOf, type Of, type Result, ratiosOf, valuesOf } from "./result.js";
-import { median } from "./stats.js";
+import { ratio as divided, median } from "./stats.js";
 
 export interface Target {
   name: string;
@@ -38,6 +38,15 @@ function stalledBeyond(result: Result): number | null {
       : [writerStallMs - heldMs - (lockTimeoutMs ?? 0)];
   });
   return beyond.length === 0 ? null : Math.max(...beyond);
+}
+
+/** Keys a second that are applied to the statements a second that 4 clients make with capture installed. */
+function applyAgainstWriters(result: Result): number | null {
+  const [applied, written] = [
+    medianOf(result, "apply", "applyPerSecond"),
+    medianOf(result, "saturation", "capture"),
+  ];
+  return divided(applied, written);
 }
 
 const percent = (of: (result: Result) => number | null) => (result: Result) => {
@@ -110,6 +119,10 @@ export const TARGETS: readonly Target[] = [
   {
     name: "apply of random keys",
     ...{ bound: least(20_000), unit: "keys/s", value: middle("apply", "applyPerSecond") },
+  },
+  {
+    name: "apply against saturated writers, keys to statements",
+    ...{ bound: least(1), unit: "x", value: applyAgainstWriters },
   },
   { name: "orchestrator's memory", bound: most(150), unit: "MB", value: worstOfAll("rssMb") },
   {

@@ -6,7 +6,7 @@ import pg from "pg";
 import { z } from "zod";
 import { Random } from "../../src/demo/random.js";
 import type { Sample } from "./latency.js";
-import { nextStatement } from "./mix.js";
+import { knownRows, nextStatement } from "./mix.js";
 
 export const Task = z.object({
   url: z.string(),
@@ -14,6 +14,8 @@ export const Task = z.object({
   perSecond: z.number().nullable(),
   clients: z.number(),
   rows: z.number(),
+  /** How a row is found that is changed or deleted. */
+  by: z.enum(["both", "id"]),
   seed: z.number(),
 });
 export type Task = z.infer<typeof Task>;
@@ -40,10 +42,12 @@ async function work(task: Task): Promise<void> {
       return client;
     }),
   );
+  const [first] = clients;
+  const known = first === undefined ? [] : await knownRows(first, task.rows);
   const send = async (client: pg.Client, due: number): Promise<void> => {
     let ok = true;
     try {
-      await client.query(nextStatement(random, task.rows));
+      await client.query(nextStatement(random, known, task.by));
     } catch (error) {
       ok = false;
       failures.add(error instanceof Error ? error.message : String(error));
@@ -77,12 +81,16 @@ async function openLoop(
   stop: AbortSignal,
 ): Promise<void> {
   const free = [...clients];
-  const waiting: number[] = [];
+  /** When each statement is due; those before `next` have been sent. No shift(): it moves all that wait behind a stall. */
+  const dues: number[] = [];
+  let next = 0;
   const busy = new Set<Promise<void>>();
   const begin = (): void => {
-    while (free.length > 0 && waiting.length > 0) {
-      const [client, due] = [free.pop(), waiting.shift()];
+    for (;;) {
+      const due = dues[next];
+      const client = due === undefined ? undefined : free.pop();
       if (client === undefined || due === undefined) return;
+      next++;
       const sent = send(client, due).then(() => {
         busy.delete(sent);
         free.push(client);
@@ -96,7 +104,7 @@ async function openLoop(
   while (!stop.aborted) {
     const now = epoch();
     for (; from + (planned * 1000) / perSecond <= now; planned++)
-      waiting.push(from + (planned * 1000) / perSecond);
+      dues.push(from + (planned * 1000) / perSecond);
     begin();
     // To the next one's time, or a millisecond: the timer has no finer.
     await new Promise((resolve) =>

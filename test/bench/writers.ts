@@ -15,6 +15,9 @@ const Told = z.union([
   }),
 ]);
 
+/** Found by both keys unless told otherwise: what an application on a partitioned table does. */
+export type WriterTask = Omit<Task, "seed" | "by"> & { by?: Task["by"] };
+
 export interface Wrote {
   samples: Sample[];
   /** What the server or the connection said, each once. */
@@ -26,10 +29,14 @@ export interface Writers {
 }
 
 /** Resolves when every client is connected and writes. */
-export async function startWriters(task: Omit<Task, "seed">): Promise<Writers> {
-  const child = fork(join(import.meta.dirname, "writer-process.ts"), [JSON.stringify({ ...task, seed: 1 })], {
-    execArgv: ["--import", "tsx"],
-  });
+export async function startWriters(task: WriterTask): Promise<Writers> {
+  const child = fork(
+    join(import.meta.dirname, "writer-process.ts"),
+    [JSON.stringify({ by: "both", ...task, seed: 1 })],
+    {
+      execArgv: ["--import", "tsx"],
+    },
+  );
   const died = new AbortController();
   child.once("exit", () => died.abort(new Error("the writers' process ended")));
   const told = async () => {
@@ -50,7 +57,7 @@ export async function startWriters(task: Omit<Task, "seed">): Promise<Writers> {
 
 /** Writers for `seconds` and nothing else. */
 export async function writeFor(
-  task: Omit<Task, "seed">,
+  task: WriterTask,
   seconds: number,
 ): Promise<Wrote & { from: number; to: number }> {
   const writers = await startWriters(task);
