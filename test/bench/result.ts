@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
+import { badInput, messageOf } from "../../src/errors.js";
 import { median, ratio } from "./stats.js";
 
 const Measurement = z.object({
@@ -42,9 +43,17 @@ export function writeWhole(file: string, text: string): void {
   renameSync(`${file}.part`, file);
 }
 
-/** Errors: ZodError or SyntaxError for a file that is not one of the bench's. */
+/** Errors: bad-input for a file that is not there or not one of the bench's. */
 export function readResult(file: string): Result {
-  return Result.parse(JSON.parse(readFileSync(file, "utf8")));
+  try {
+    return Result.parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch (error) {
+    throw badInput(
+      `${file} is no result of the bench: ${messageOf(error)}`,
+      "Give a file that npm run bench wrote: test/bench/results/<server>-<date>.json",
+      error,
+    );
+  }
 }
 
 /** Every value of that name, in the order measured. */
