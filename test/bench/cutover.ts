@@ -1,7 +1,10 @@
 /** Swaps under writers who send their next statement at once, each on a table of its own. */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Random } from "../../src/demo/random.js";
+import { connected } from "./database.js";
 import { ofKind } from "./events.js";
+import { type Known, nextStatement } from "./mix.js";
 import { inFolder, runArgs, typed } from "./partway.js";
 import type { Shape } from "./table.js";
 import { swapValues } from "./under-writers.js";
@@ -23,10 +26,11 @@ export async function swapUnderWriters(
     await sleep(WARM_MS);
     // Ended also when the cutover fails: its error is told then.
     const swapping = typed(folder, ["cutover", "--json", "--no-hold"], env);
-    const [events, wrote] = await swapping.then(
+    const [events, wrote, freshMs] = await swapping.then(
       async (lines) => {
         await sleep(500);
-        return [lines, await writers.stop()] as const;
+        const fresh = await firstStatements(url);
+        return [lines, await writers.stop(), fresh] as const;
       },
       async (error: unknown) => {
         await writers.stop();
@@ -39,10 +43,30 @@ export async function swapUnderWriters(
     const tries = ofKind(events, "lock-try");
     return {
       ...swapValues(swap, wrote.samples),
-      observedStallMs: swap.longestStallMs,
+      ...{ observedStallMs: swap.longestStallMs, freshMs },
       lockTimeoutMs: Math.max(0, ...tries.map(({ timeoutMs }) => timeoutMs)),
       errors: wrote.samples.filter(({ ok }) => !ok).length,
     };
+  });
+}
+
+/**
+ * The longest of a new connection's first statements of each kind, when no lock is held any more: a connection that
+ * meets the partitions for the first time reads their definitions, and so does each writer's after the swap.
+ */
+async function firstStatements(url: string): Promise<number> {
+  return connected(url, async (client) => {
+    const { rows: known } = await client.query<Known>(
+      "SELECT id::text, created_at::text FROM public.orders_retired LIMIT 1",
+    );
+    const random = new Random(1);
+    let longest = 0;
+    for (let n = 0; n < 20; n++) {
+      const from = performance.now();
+      await client.query(nextStatement(random, known, "both"));
+      longest = Math.max(longest, performance.now() - from);
+    }
+    return longest;
   });
 }
 
