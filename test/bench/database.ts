@@ -13,6 +13,8 @@ export function urlOf(superuserUrl: string, database: string): string {
 /** Runs `work` on a connection that is closed afterwards. */
 export async function connected<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, application_name: "partway-bench" });
+  // A connection that is lost (the run was cut off) fails the statement that waits, or the next one: told there.
+  client.on("error", () => undefined);
   await client.connect();
   try {
     await client.query("SET TimeZone = 'UTC'");

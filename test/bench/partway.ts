@@ -1,5 +1,5 @@
 /** The built command line, run as an operator runs it, with what it says and takes. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { RunEvent } from "../../state/events.js";
 import { type Folder, freshFolder, jsonLines, type Started } from "../cli/support.js";
@@ -15,12 +15,31 @@ export function assertBuilt(): void {
   if (!existsSync(CLI)) throw new Error(`${CLI} is not there: npm run build`);
 }
 
+/** What a bench that is cut off leaves behind unless it is ended: without their server the runs would wait for it. */
+const open = new Map<Folder, Set<Started>>();
+process.once("exit", () => {
+  for (const [{ dir }, running] of open) {
+    for (const { child } of running) child.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
 /** Runs `work` in an empty folder in which `partway` is typed. */
 export async function inFolder<T>(url: string, work: (folder: Folder) => Promise<T>): Promise<T> {
   const folder = freshFolder(CLI, url);
+  const running = new Set<Started>();
+  open.set(folder, running);
   try {
-    return await work(folder);
+    return await work({
+      ...folder,
+      start: (args, env) => {
+        const started = folder.start(args, env);
+        running.add(started);
+        return started;
+      },
+    });
   } finally {
+    open.delete(folder);
     await folder.remove();
   }
 }

@@ -6,11 +6,17 @@ import { svg } from "./svg.js";
 export class Recorder {
   readonly result: Result;
   readonly #file: string;
+  #closed = false;
 
   constructor(file: string, result: Result) {
     this.#file = file;
     this.result = result;
     this.#write();
+  }
+
+  /** The run is cut off: what fails from now on fails for that reason, and is not kept. */
+  close(): void {
+    this.#closed = true;
   }
 
   /** Measures, tells and keeps. What fails is told and kept as not measured: the next part goes on. */
@@ -24,6 +30,7 @@ export class Recorder {
   }
 
   skip(part: string, why: string): void {
+    if (this.#closed) return;
     const line = why.replace(/\s+/g, " ").trim();
     console.log(`${part}: not measured: ${line}`);
     this.result.skipped.push({ part, why: line.slice(0, 600) });

@@ -30,6 +30,7 @@ export async function run(options: BenchOptions): Promise<void> {
   try {
     const scene = await prepare(options, server);
     process.once("SIGINT", () => {
+      scene.recorder.close();
       console.log(`\ncut off; measured so far:\n${terminalTable(scene.recorder.result)}`);
       void server.stop().finally(() => process.exit(130));
     });

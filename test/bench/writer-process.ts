@@ -55,6 +55,8 @@ async function work(task: Task): Promise<void> {
     samples.push({ due, ms: epoch() - due, ok });
   };
   process.once("message", () => stop.abort());
+  // The bench was cut off: nobody asks any more.
+  process.once("disconnect", () => process.exit());
   await say({ told: "ready" });
   if (task.perSecond === null) await closedLoop(clients, send, stop.signal);
   else await openLoop(clients, task.perSecond, send, stop.signal);
