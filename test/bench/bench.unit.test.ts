@@ -1,8 +1,10 @@
 /** What the bench computes and prints, without a server: a number that is wrong here would be believed. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { PartwayError } from "../../src/errors.js";
 import { insideLock } from "./cutover.js";
-import { eventsOf, phaseSeconds } from "./events.js";
+import { eventsOf, phaseSeconds, STEPS } from "./events.js";
 import { latencyIn, longestTouching } from "./latency.js";
 import { markdown } from "./markdown.js";
 import { parseOptions } from "./options.js";
@@ -98,6 +100,14 @@ describe("a run's lines", () => {
       ...{ buildSeconds: 8, vacuumSeconds: 6, catchUpSeconds: 1 },
       ...{ seconds: 25, secondsWithoutVacuum: 19, secondsWithValidation: 30 },
     });
+  });
+
+  test("the steps and conditions it looks for are those that the phases tell", () => {
+    const told = ["index-build.ts", "cutover.ts"].map((file) =>
+      readFileSync(join(import.meta.dirname, "../../src/phases", file), "utf8"),
+    );
+    for (const name of [...Object.keys(STEPS), "new table untouched", "change log short"])
+      expect(told.join("\n")).toContain(`"${name}"`);
   });
 
   test("the statements between the last lock and the commit, of the backend that renamed", () => {

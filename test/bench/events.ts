@@ -50,7 +50,8 @@ export function phaseSeconds(events: Lines): Record<string, number> {
   };
 }
 
-const STEPS: Readonly<Record<string, string>> = {
+/** As the index phase tells them. */
+export const STEPS: Readonly<Record<string, string>> = {
   "removing rows that were copied twice": "dedupeSeconds",
   "building indexes": "buildSeconds",
   "attaching indexes": "attachSeconds",
