@@ -29,11 +29,13 @@ export async function run(options: BenchOptions): Promise<void> {
   const server = await startServer(options.server);
   try {
     const scene = await prepare(options, server);
-    process.once("SIGINT", () => {
+    const cutOff = () => {
       scene.recorder.close();
       console.log(`\ncut off; measured so far:\n${terminalTable(scene.recorder.result)}`);
       void server.stop().finally(() => process.exit(130));
-    });
+    };
+    process.once("SIGINT", cutOff);
+    process.once("SIGTERM", cutOff);
     await fastRounds(scene);
     if (options.parts.has("cutover")) await swaps(scene, "cutover", monthly(SWAP_ROWS), options.swaps);
     await saturation(scene);
