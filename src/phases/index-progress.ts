@@ -2,8 +2,7 @@
 import { z } from "zod";
 import type { Session } from "../pg/session.js";
 import { rest } from "../sync/drain.js";
-import type { PhaseContext } from "./phase.js";
-import { PieceMap } from "./piece-map.js";
+import { PieceMap, type Telling } from "./piece-map.js";
 
 /** Share of blocks scanned, else of tuples loaded; null in a step that counts neither. PostgreSQL 12 and later. */
 const PROGRESS_SQL = /*sql*/ `
@@ -14,19 +13,23 @@ SELECT pid::text AS pid,
 
 const Row = z.object({ pid: z.coerce.number(), percent: z.string().nullable() });
 
+/** A thousand leaves begin and end thousands of builds: nobody can read more than this, and each event is journalled. */
+const REPORT_EVERY_MS = 250;
+
 export class BuildProgress {
-  readonly #context: PhaseContext;
+  readonly #context: Telling;
   readonly #total: number;
   readonly #current = new Map<number, { name: string; percent: string | null }>();
   readonly #map: PieceMap;
   #started = performance.now();
   #step = "";
+  #reportedAt = Number.NEGATIVE_INFINITY;
   #built = 0;
   /** Found built on resume: they say nothing about the pace. */
   #found = 0;
 
   /** `indexes` of each leaf are built; then its statistics are one unit more. */
-  constructor(context: PhaseContext, leaves: number, indexes: number) {
+  constructor(context: Telling, leaves: number, indexes: number) {
     this.#context = context;
     this.#total = leaves * indexes;
     const whole = new Array<number>(leaves).fill(indexes + 1);
@@ -37,7 +40,7 @@ export class BuildProgress {
   step(step: string): void {
     this.#step = step;
     this.#started = performance.now();
-    this.report();
+    this.#report();
     this.#map.tell();
   }
 
@@ -73,7 +76,14 @@ export class BuildProgress {
     if (build !== undefined) build.percent = percent;
   }
 
+  /** Tells how far it is, unless it has just been told and there is more to come. */
   report(): void {
+    if (this.#built === this.#total || performance.now() - this.#reportedAt >= REPORT_EVERY_MS)
+      this.#report();
+  }
+
+  #report(): void {
+    this.#reportedAt = performance.now();
     const seconds = (performance.now() - this.#started) / 1000;
     const made = this.#built - this.#found;
     const left = this.#total - this.#built;

@@ -19,6 +19,8 @@ export class PieceMap {
   readonly #done: number[];
   /** Units of work in each cell. */
   readonly #whole: number[];
+  /** Each cell as it is told: kept, because there may be thousands, and every change is told. */
+  readonly #marks: string[];
   readonly #different = new Set<number>();
   readonly #numbers = new Map<number, number>();
   readonly #busy = new Map<number, WorkerFacts>();
@@ -29,6 +31,7 @@ export class PieceMap {
     this.#kind = kind;
     this.#whole = whole;
     this.#done = whole.map(() => 0);
+    this.#marks = whole.map((units, cell) => this.#mark(cell, units));
   }
 
   /** The backend `pid` begins with `what`, in a cell or in none of them. */
@@ -49,20 +52,27 @@ export class PieceMap {
   /** One unit of a cell was done before, by an earlier process perhaps. */
   count(cell: number): void {
     this.#done[cell] = (this.#done[cell] ?? 0) + 1;
+    this.#redraw(cell);
   }
 
   /** A piece that was found to differ. */
   differs(cell: number): void {
     this.#different.add(cell);
+    this.#redraw(cell);
   }
 
   tell(): void {
     this.#context.emit({
       event: "map",
       ...this.#kind,
-      cells: this.#whole.map((whole, cell) => this.#mark(cell, whole)).join(""),
+      cells: this.#marks.join(""),
       workers: [...this.#busy.values()].sort((a, b) => a.worker - b.worker),
     });
+  }
+
+  #redraw(cell: number): void {
+    const whole = this.#whole[cell];
+    if (whole !== undefined) this.#marks[cell] = this.#mark(cell, whole);
   }
 
   #mark(cell: number, whole: number): string {
