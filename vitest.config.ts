@@ -39,6 +39,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
     "test/plan/forecast.test.ts",
     "test/rehearse/gate.test.ts",
     "test/sync/{keys,planner}.test.ts",
+    "test/wal/**",
     "test/writers/writers.test.ts",
   ],
   pg18: [

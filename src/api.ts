@@ -15,6 +15,7 @@ import { fingerprint } from "./catalog/fingerprint.js";
 import { readMeans } from "./catalog/means.js";
 import { readTable } from "./catalog/read.js";
 import { survey } from "./catalog/survey.js";
+import { readWalFacts } from "./catalog/wal.js";
 import { previewChecks } from "./checks/preview.js";
 import { sampleTable } from "./checks/sample.js";
 import { type ForecastSettings, parseForecast } from "./config/forecast.js";
@@ -145,7 +146,7 @@ async function planned(
       const checks = await previewChecks(session, made.names, settings);
       const throttle = await previewThrottle(session, made, settings.throttle);
       const space = freeSpace(made, asked.freeDiskBytes);
-      const warnings = [...space.warnings, ...checks, ...throttle.warnings];
+      const warnings = [...(made.warnings ?? []), ...space.warnings, ...checks, ...throttle.warnings];
       const refusals = [...made.refusals, ...space.refusals, ...throttle.refusals];
       return { ...made, means, refusals, ...(warnings.length === 0 ? {} : { warnings }) };
     });
@@ -163,9 +164,10 @@ async function planOn(
   const table = await readTable(session, request.table);
   // Folded as psql folds it; a column that is not there is named by the survey, with the columns that are.
   const column = findColumn(table, request.scheme.column)?.name ?? request.scheme.column;
+  const surveyed = await survey(session, table, { ...request.scheme, column }, hasFallback(request));
   const made = makePlan({
     table,
-    survey: await survey(session, table, { ...request.scheme, column }, hasFallback(request)),
+    survey: request.capture === "wal" ? { ...surveyed, wal: await readWalFacts(session) } : surveyed,
     request,
     fingerprint: await fingerprint(session, table.oid),
     id: newMigrationId(table.name, randomBytes(3).toString("hex")),

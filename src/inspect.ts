@@ -27,6 +27,8 @@ import { sidesOf } from "./sync/pairs.js";
 import { mustReadStored, readStored, type StoredMigration } from "./sync/store.js";
 import { nameHolder } from "./sync/swap.js";
 import { verdict } from "./sync/verdict.js";
+import { readsWal } from "./wal/identity.js";
+import { type SlotStatus, slotStatus } from "./wal/slot.js";
 
 export interface ListedMigration {
   id: string;
@@ -81,6 +83,8 @@ export type DatabaseStatus =
       secondsLeft: number | null;
       rollbackSafe: boolean | null;
       verdict: string | null;
+      /** Only with capture from the write-ahead log, while its replication slot stands. */
+      slot: SlotStatus | null;
     };
 
 /** Where one migration stands, by the journal and by the database. */
@@ -162,6 +166,7 @@ async function knownStatus(session: Session, plan: Plan, stored: StoredMigration
     secondsLeft: stored.secondsLeft,
     rollbackSafe: now?.safe ?? null,
     verdict: now?.sentence ?? null,
+    slot: readsWal(plan) ? await slotStatus(session, plan) : null,
   };
 }
 
@@ -171,6 +176,15 @@ function notFollowed(plan: Plan): PartwayError {
     what: `${plan.names.schema}.${plan.names.source} was truncated and the other side has not followed yet: there is nothing to compare`,
     state: "Nothing is lost: the TRUNCATE stands in the change log. verify only reads.",
     next: `partway resume ${plan.id} follows it; then: partway verify ${plan.id}`,
+  });
+}
+
+/** Changes that nobody has read from the slot yet would be taken for differences, and only the run may read it. */
+function notRead(plan: Plan): PartwayError {
+  return new PartwayError("refused", {
+    what: `${plan.id} reads its changes from the write-ahead log: until the cutover, only the run itself knows which are still to be read`,
+    state: "Nothing was compared. verify only reads.",
+    next: `partway resume ${plan.id} --until validate compares; after the cutover partway verify ${plan.id} does.`,
   });
 }
 
@@ -191,6 +205,11 @@ export async function verify(
     }
   })();
   const target = await targetOf(options);
+  const stillUnread = await withSession(target, async (session) => {
+    const stored = readsWal(plan) ? await mustReadStored(session, plan.id) : null;
+    return stored !== null && (await nameHolder(session, plan, stored.shadowOid)) !== "new";
+  });
+  if (stillUnread) throw notRead(plan);
   const { direction, partitionedOid } = await withSession(target, async (session) => {
     const stored = await mustReadStored(session, plan.id);
     const partitionedOid = stored.shadowOid ?? "0";

@@ -64,12 +64,12 @@ export function kindOf(label: string): string {
 
 /** What takes locks, settings or marks in a transaction, and what ends one without its changes. */
 const HARMLESS =
-  /^(BEGIN|START|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LOCK|PREPARE partway_rehearsal|DEALLOCATE|EXPLAIN(?! ANALY| \(ANALY)|COPY [\s\S]* TO STDOUT)\b/i;
+  /^(BEGIN|START|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LOCK|PREPARE partway_rehearsal|DEALLOCATE|EXPLAIN(?! ANALY| \(ANALY)|DECLARE partway_changes|FETCH|CLOSE|COPY [\s\S]* TO STDOUT)\b/i;
 const READS = /^(SELECT|WITH|TABLE|VALUES)\b/i;
 const WRITES_IN_QUERY = /\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+[^\s]+(\s+AS\s+\S+)?\s+SET)\b/i;
 /** Functions that do something which outlives the query: sequences, advisory locks, other backends. */
 const ACTS =
-  /\b(nextval|setval|pg_(try_)?advisory\w*|pg_terminate_backend|pg_cancel_backend|pg_notify|lo_\w+|dblink\w*|(un)?schedule\w*)\s*\(/i;
+  /\b(nextval|setval|pg_(try_)?advisory\w*|pg_terminate_backend|pg_cancel_backend|pg_notify|lo_\w+|pg_create_logical_replication_slot|pg_drop_replication_slot|pg_replication_slot_advance|dblink\w*|(un)?schedule\w*)\s*\(/i;
 
 /** Whether a statement (or several in one string) changes something. What is not known to be harmless does. */
 export function changes(sql: string): boolean {

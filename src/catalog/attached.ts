@@ -1,7 +1,7 @@
 /** What stands on a table or reads it and has to go over to the new one: definitions as SQL, ready to be run again. */
 import { z } from "zod";
 import type { Session } from "../pg/session.js";
-import { NOT_OURS } from "./dependents.js";
+import { NOT_OURS, PUBLICATION_NOT_OURS } from "./dependents.js";
 import type { Attached } from "./types.js";
 
 /** Stands for the table's own name in a trigger's definition, so that both sides' can be compared. */
@@ -170,7 +170,8 @@ const publications = (serverVersion: number) => /*sql*/ `
          pg_get_expr(r.prqual, r.prrelid) AS where`
              : "NULL::text[] AS columns, NULL::text AS where"
          }
-    FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = $1::oid`;
+    FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+   WHERE r.prrelid = $1::oid AND ${PUBLICATION_NOT_OURS}`;
 
 /** pg_get_statisticsobjdef: CREATE STATISTICS schema.name (kinds) ON columns FROM schema.table. -1: the default target. */
 const STATISTICS = /*sql*/ `

@@ -29,6 +29,8 @@ const dependentRow = z.object({
   detail: z.string(),
 });
 
+/** True of a publication `p` that is not of a capture from the write-ahead log. */
+export const PUBLICATION_NOT_OURS = /*sql*/ `NOT starts_with(p.pubname, 'partway_wal_')`;
 /** Partway's own triggers are no dependents; `_` would match any character in LIKE. */
 export const NOT_OURS = /*sql*/ `NOT starts_with(t.tgname, 'partway_')`;
 
@@ -136,7 +138,8 @@ const DECLARED = /*sql*/ `
    WHERE p.puballtables AND c.oid = $1::oid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
   UNION ALL
   SELECT 'publication', p.pubname::text, 'for the table'
-    FROM tree JOIN pg_publication_rel r ON r.prrelid = tree.oid JOIN pg_publication p ON p.oid = r.prpubid
+    FROM tree JOIN pg_publication_rel r ON r.prrelid = tree.oid
+    JOIN pg_publication p ON p.oid = r.prpubid AND ${PUBLICATION_NOT_OURS}
   UNION ALL
   SELECT 'extension', e.extname::text,
          format('%s %s %s', i.type, i.identity, CASE d.deptype WHEN 'e' THEN 'is a member of it' ELSE 'depends on it' END)

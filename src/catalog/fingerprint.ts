@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Session } from "../pg/session.js";
 import type { Fingerprint } from "../plan/types.js";
-import { dependentsSql, NOT_OURS } from "./dependents.js";
+import { dependentsSql, NOT_OURS, PUBLICATION_NOT_OURS } from "./dependents.js";
 import { INDEX_TAIL } from "./indexes.js";
 
 /** True of an object that pg_depend says reads the table. */
@@ -86,7 +86,7 @@ const FACTS = /*sql*/ `
     FROM pg_policy p WHERE p.polrelid <> $1::oid AND ${reads("pg_policy", "p.oid")}
   UNION ALL
   SELECT format('publication %I via root %s %s', p.pubname, p.pubviaroot, to_jsonb(r) - 'oid' - 'prpubid' - 'prrelid' - 'prqual')
-    FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = $1::oid`;
+    FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = $1::oid AND ${PUBLICATION_NOT_OURS}`;
 
 /**
  * What hangs on the table but is not written on it. Left out: kinds FACTS lists, and defaults elsewhere that use the

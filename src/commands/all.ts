@@ -18,7 +18,7 @@ export function withAll(command: Command): Command {
 /** What says how one table is cut; with --all the file says it for each. */
 const OF_ONE = [
   ...(["by", "every", "step", "hash", "list", "ahead", "leaf", "key"] as const),
-  ...(["incomingFk", "nullKeys"] as const),
+  ...(["incomingFk", "nullKeys", "capture"] as const),
 ] as const;
 
 /**

@@ -7,6 +7,7 @@ import { EXIT } from "../errors.js";
 import { type CatalogDiff, diff, list, type StatusReport, status, verify } from "../inspect.js";
 import { listDocument, statusDocument } from "../schema/status.js";
 import { disparityLine } from "../sync/likeness.js";
+import { keeps } from "../wal/slot.js";
 import type { Act } from "./act.js";
 import { example, withConnection, withJson, withState } from "./options.js";
 
@@ -109,6 +110,7 @@ function statusLines(report: StatusReport): string[] {
     );
     if (db.deadline !== null) lines.push(`window     until ${db.deadline} (${db.secondsLeft} s left)`);
     if (db.verdict !== null) lines.push(`verdict    ${db.verdict}`);
+    if (db.slot !== null) lines.push(`slot       ${keeps(db.slot)}`);
   }
   const { copy, validation, cutover } = report.view;
   if (copy !== null) lines.push(`copy       ${copy.rowsDone} rows in ${batchesText(copy)}`);

@@ -47,6 +47,10 @@ export function withScheme(command: Command): Command {
       "--null-keys <choice>",
       "partition values that no leaf can hold (infinite, not in --list): refuse (default), or default-leaf",
     )
+    .option(
+      "--capture <how>",
+      "changes of the source from: trigger (default), or wal (a logical replication slot; writers pay nothing)",
+    )
     .option("--free-disk <size>", "free space on the server's disk, as 50GB: refuse what would not fit")
     .option("--no-sample", "forecast without reading a sample of the table")
     .option("--config <file>", "configuration file (default: partway.config.* in this folder)");

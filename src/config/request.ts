@@ -24,6 +24,7 @@ export interface RawOptions {
   key?: string | undefined;
   incomingFk?: string | undefined;
   nullKeys?: string | undefined;
+  capture?: string | undefined;
   /** Free space on the server's disk: `50GB`. */
   freeDisk?: string | undefined;
   /** false: no sample of the table for the forecast. */
@@ -99,6 +100,7 @@ export function parseRequest(table: string, options: RawOptions): MigrationReque
     keepSeconds: parseDuration(options.keep ?? KEEP, "--keep"),
     ...(options.incomingFk === undefined ? {} : { incomingFk: parseIncoming(options.incomingFk) }),
     ...(options.nullKeys === undefined ? {} : { nullKeys: parseNullKeys(options.nullKeys, scheme) }),
+    ...(options.capture === undefined ? {} : { capture: parseCapture(options.capture) }),
     keyIndex: options.key === undefined ? null : unquote(options.key),
   };
 }
@@ -229,6 +231,13 @@ function parseNullKeys(text: string, scheme: Scheme): "refuse" | "default-leaf" 
       "--null-keys default-leaf: a table cut by hash has no DEFAULT leaf",
       "Leave it out: every value belongs to one of the hash leaves.",
     );
+  return choice;
+}
+
+function parseCapture(text: string): "trigger" | "wal" {
+  const choice = text.trim().toLowerCase();
+  if (choice !== "trigger" && choice !== "wal")
+    throw badInput(`--capture: "${text}" is no choice`, "Choose trigger or wal.");
   return choice;
 }
 

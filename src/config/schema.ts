@@ -22,6 +22,7 @@ const requestShape = {
   key: z.string().optional(),
   incomingFk: z.enum(["refuse", "drop", "repoint"]).optional(),
   nullKeys: z.enum(["refuse", "default-leaf"]).optional(),
+  capture: z.enum(["trigger", "wal"]).optional(),
 };
 
 /** `{ "finished": "./notify.sh", "phase": ["./a.sh", "./b.sh"] }`, handed on as `--on` takes it. */

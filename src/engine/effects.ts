@@ -18,6 +18,7 @@ import { explainByDrift, misfit } from "../sync/guard.js";
 import { nameOf, removeStore } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, readStored, STORE_SQL } from "../sync/store.js";
+import { CaptureLost } from "../wal/slot.js";
 import { AFTER_CUTOVER } from "./reconcile.js";
 
 /** The phases in order: the procedure of DESIGN 2. */
@@ -88,12 +89,19 @@ export async function runEffect(
 
 /** What stands behind a failure before cutover: drift, a new table that somebody dropped, or only the error itself. */
 async function explained(context: PhaseContext, error: unknown): Promise<unknown> {
+  if (error instanceof CaptureLost) return beginAgain(context, error);
   const why = await explainByDrift(() => context.open(), context.plan, error);
   if (why !== error || !misfit(error)) return why;
   const session = await context.open();
   const { shadowOid } = await mustReadStored(session, context.plan.id);
   if (shadowOid === null || (await nameOf(session, shadowOid)) !== null) return error;
   return restartCopy(session, context, "somebody dropped the new table").catch((restart: unknown) => restart);
+}
+
+/** Changes were not read: what was copied cannot be brought up to date any more. */
+async function beginAgain(context: PhaseContext, lost: CaptureLost): Promise<unknown> {
+  const state = "Nothing is lost: the source has every row. It is copied anew, with a new replication slot.";
+  return restartCopy(await context.open(), context, lost.message, state).catch((restart: unknown) => restart);
 }
 
 async function effect(state: Working, context: PhaseContext, options: EffectOptions): Promise<void> {

@@ -18,6 +18,7 @@ export const SQLSTATE = {
   tooManyConnections: "53300",
   diskFull: "53100",
   readOnly: "25006",
+  objectInUse: "55006",
 } as const;
 
 /** The SQLSTATE of a server error, or null for anything else. */

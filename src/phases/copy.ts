@@ -18,6 +18,11 @@ import { removeForwardCapture } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
 import { tellLeaves } from "../sync/tell-leaves.js";
+import { alongside } from "../wal/alongside.js";
+import { fillToNow } from "../wal/fill.js";
+import { readsWal } from "../wal/identity.js";
+import { installWal } from "../wal/install.js";
+import { walStatements } from "../wal/slot.js";
 import { BatchServo, type BatchSize, fixedSize } from "./batch-size.js";
 import { CopyProgress } from "./copy-progress.js";
 import { copiedTwice, type Range, Ranges, unitFor } from "./copy-ranges.js";
@@ -60,7 +65,7 @@ function sql(plan: Plan): Statement[] {
   const { live } = sidesOf(plan, "forward");
   return [
     ...logDdl(plan, "forward"),
-    ...triggerDdl(plan, "forward", live),
+    ...(readsWal(plan) ? walStatements(plan) : triggerDdl(plan, "forward", live)),
     { sql: measureLock(live), note: "nobody rewrites the table between the two" },
     { sql: SQL.measure.trim(), note: "size and filenode, read after capture is committed" },
     { sql: batchSql(plan, "$a", "$b"), note: "once for each range of blocks, by several workers" },
@@ -71,6 +76,7 @@ function sql(plan: Plan): Statement[] {
 
 async function installCapture(context: PhaseContext, session: Session): Promise<void> {
   const { plan } = context;
+  if (readsWal(plan)) return installWal(context, session);
   const { live } = sidesOf(plan, "forward");
   if (await captureStands(session, plan, "forward", plan.source.oid)) return;
   // Nothing is copied yet: what is missing or was disabled is made anew, as a whole.
@@ -86,6 +92,16 @@ async function installCapture(context: PhaseContext, session: Session): Promise<
       await assertNoDrift(session, plan, plan.source.oid, plan.fingerprint);
       for (const statement of triggerDdl(plan, "forward", live)) await session.query(statement.sql);
     },
+  });
+}
+
+/** A TRUNCATE from before a copy that begins again is read from the slot after it, and would have it begin once more. */
+async function forgetTruncates(context: PhaseContext, session: Session): Promise<void> {
+  const { plan, lease } = context;
+  if (!readsWal(plan)) return;
+  await fillToNow(session, context);
+  await lease.tx(session, async () => {
+    await session.query(`DELETE FROM ${sidesOf(plan, "forward").log} WHERE partway_op = 't'`);
   });
 }
 
@@ -131,6 +147,7 @@ async function run(context: PhaseContext): Promise<void> {
   if (stored.blocks !== null) await assertCaptured(session, plan);
   await installCapture(context, session);
   if (stored.blocks === null) {
+    await forgetTruncates(context, session);
     const measure = async (): Promise<void> => {
       await session.query(SQL.measure, [plan.id, plan.source.oid, unitFor(settings.batchBlocks)]);
     };
@@ -175,7 +192,7 @@ async function run(context: PhaseContext): Promise<void> {
     take: () => ranges.take(next()),
   };
   try {
-    await runPool(sessions, waiting, context.heavy, async (worker, batch) => {
+    const copyOne = async (worker: Session, batch: Range): Promise<void> => {
       let started = performance.now();
       const number = batch.from / unit;
       map.begin(worker.pid, cells.cellOf(number), `blocks ${batch.from} to ${batch.to}`);
@@ -190,7 +207,8 @@ async function run(context: PhaseContext): Promise<void> {
       progress.add(rows, batch.to - batch.from, next());
       count(batch);
       map.end(worker.pid, null);
-    });
+    };
+    await alongside(context, (heavy) => runPool(sessions, waiting, heavy, copyOne));
   } catch (error) {
     if (!(error instanceof SourceRewritten)) throw error;
     await restartCopy(
@@ -200,6 +218,8 @@ async function run(context: PhaseContext): Promise<void> {
     );
   }
   progress.finish();
+  // Every row that moved while it was copied stands in the log, before rows that were copied twice are looked for.
+  if (readsWal(plan)) await fillToNow(session, context);
   const { yes } = await session.one(z.object({ yes: z.string() }), SQL.truncated(log));
   if (yes === "true") await restartCopy(session, context, "the source was truncated");
   await context.lease.tx(session, async () => {

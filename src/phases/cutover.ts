@@ -11,6 +11,7 @@ import { type Carry, carry, NOTHING } from "../plan/carry.js";
 import { openFallback } from "../plan/fallback.js";
 import type { Fingerprint, Plan, Statement } from "../plan/types.js";
 import { backlog } from "../sync/apply.js";
+import { triggerDdl } from "../sync/capture.js";
 import { carriedNow, finishCarried } from "../sync/carried.js";
 import { catchUp } from "../sync/catchup.js";
 import {
@@ -27,10 +28,11 @@ import {
 import { oidOf } from "../sync/leaves.js";
 import { tellLikeness } from "../sync/likeness.js";
 import { sidesOf } from "../sync/pairs.js";
+import { removeSlot } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { assertSequencesAhead, nameHolder, renameSql, sequenceSql } from "../sync/swap.js";
-import { GENERIC_PLANS, swapWithinBounds } from "../sync/swap-locked.js";
+import { GENERIC_PLANS, LOCKED_LOG, swapWithinBounds } from "../sync/swap-locked.js";
 import {
   byName,
   sketch,
@@ -38,6 +40,8 @@ import {
   validatedFingerprints,
   writtenByName,
 } from "../sync/verdict.js";
+import { fill, fillInLock, fillUntilQuick } from "../wal/fill.js";
+import { readsWal } from "../wal/identity.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
 const SQL = {
@@ -76,6 +80,12 @@ function sql(plan: Plan): Statement[] {
       note: "altered beside the two",
     })),
     { sql: `LOCK TABLE ${live} IN ACCESS EXCLUSIVE MODE`, note: "the live side last; then the last drain" },
+    ...(readsWal(plan)
+      ? triggerDdl(plan, "forward", live).map(({ sql: text }) => ({
+          sql: text,
+          note: "from now on the old table has the triggers that it did without",
+        }))
+      : []),
     { sql: renameSql(plan, "forward") },
     ...(plan.sequences.length === 0 ? [] : [{ sql: sequenceSql(plan, "forward") }]),
     ...openFallback(plan),
@@ -131,6 +141,7 @@ async function run(context: PhaseContext): Promise<void> {
         direction: "forward",
         oids: [plan.source.oid, shadowOid],
         drain: async () => {
+          if (readsWal(plan)) await fillUntilQuick(session, context, context.settings.holdBudgetMs / 4);
           await catchUp(session, context);
           // The window is judged by the definitions of this moment: read later they could hold a change made since.
           outline = await sketch(session, shadowOid);
@@ -142,6 +153,15 @@ async function run(context: PhaseContext): Promise<void> {
           context.emit({ event: "check", name: CONDITIONS.short, ok: true });
           params[2] = JSON.stringify(now);
         },
+        ...(readsWal(plan)
+          ? {
+              fill: {
+                beside: async (one: Session) => (await fill(one, context)).complete,
+                locked: (observer: Session) => fillInLock(session, observer, plan, LOCKED_LOG),
+              },
+              first: triggerDdl(plan, "forward", sides.live),
+            }
+          : {}),
         carry: () => carriedNow(session, plan, "forward", shadowOid),
         check: () => check(),
         commit: { sql: SQL.commit, params },
@@ -201,6 +221,8 @@ async function validateAgain(context: PhaseContext, session: Session, what: stri
 async function afterwards(context: PhaseContext, shadowOid: string): Promise<void> {
   const { plan } = context;
   const session = await context.open();
+  // First: while it stands, the server keeps WAL for nobody.
+  await removeSlot(context, session);
   const late = await backlog(session, sidesOf(plan, "forward").log);
   const written = late === 0 ? null : await writtenByName(session, plan);
   // The application is on the new table and goes on: the verdict says it until somebody has decided.

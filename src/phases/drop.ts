@@ -8,7 +8,7 @@ import { finishCarried } from "../sync/carried.js";
 import { oidOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
 import { sidesOf } from "../sync/pairs.js";
-import { removeReverseCapture, removeStore } from "../sync/remove.js";
+import { removeReverseCapture, removeSlot, removeStore } from "../sync/remove.js";
 import { mustReadStored, STORE_SQL, type StoredMigration } from "../sync/store.js";
 import { nameHolder } from "../sync/swap.js";
 import type { Phase, PhaseContext } from "./phase.js";
@@ -50,6 +50,7 @@ async function run(context: PhaseContext): Promise<void> {
     if ((await session.maybe(z.object({ id: z.string() }), STORE_SQL.beginDrop, args)) === null)
       throw stillOpen(plan, await mustReadStored(session, plan.id));
   });
+  await removeSlot(context, session);
   await removeReverseCapture(context, session);
   await dropRetired(context);
   await removeStore(context, session);

@@ -23,6 +23,7 @@ import { removeReverseCapture } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { tellLeaves } from "../sync/tell-leaves.js";
+import { alongside } from "../wal/alongside.js";
 import { BuildProgress, watchBuilds } from "./index-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
@@ -339,12 +340,15 @@ async function run(context: PhaseContext): Promise<void> {
   const leaves = await leavesOf(session, shadowOid);
   tellLeaves(context, leaves);
   const progress = new BuildProgress(context, leaves.length, plan.indexes.length);
-  await dedupe(context, sessions, leaves, progress);
-  await equip(context, sessions);
-  await buildLeafIndexes(context, sessions, shadowOid, leaves, progress);
-  progress.step("attaching indexes");
-  await attachAll(context, session, shadowOid, leaves);
-  await statistics(context, sessions, leaves, progress);
+  await alongside(context, async (heavy) => {
+    const beside = { ...context, heavy };
+    await dedupe(beside, sessions, leaves, progress);
+    await equip(beside, sessions);
+    await buildLeafIndexes(beside, sessions, shadowOid, leaves, progress);
+    progress.step("attaching indexes");
+    await attachAll(beside, session, shadowOid, leaves);
+    await statistics(beside, sessions, leaves, progress);
+  });
   progress.step("catching up with the change log");
   await installReverseCapture(context, session, shadowOid);
   await catchUp(session, context);

@@ -4,15 +4,24 @@ import type { Session } from "../pg/session.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { TruncateSeen } from "../sync/apply.js";
 import { catchUp } from "../sync/catchup.js";
-import { type Comparison, compareSides, differingLeaves, onSharedSnapshot, sumSql } from "../sync/compare.js";
+import {
+  type Comparison,
+  compareSides,
+  differingLeaves,
+  type Late,
+  onSharedSnapshot,
+  sumSql,
+} from "../sync/compare.js";
 import { assertCaptured, assertNoDrift, filenodeOf } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
 import { compareCatalog, disparityLine } from "../sync/likeness.js";
 import { type Difference, locate, markDirty } from "../sync/locate.js";
-import { type Direction, sidesOf } from "../sync/pairs.js";
+import { type Direction, type Sides, sidesOf } from "../sync/pairs.js";
 import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { validatedFingerprints } from "../sync/verdict.js";
+import { alongside } from "../wal/alongside.js";
+import { lateLog } from "../wal/late.js";
 import { CompareProgress } from "./compare-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
@@ -39,16 +48,19 @@ export async function compareAndReport(
   partitionedOid: string,
   progress = new CompareProgress(context),
 ): Promise<Comparison> {
-  const comparison = await compareSides({
-    watch: progress,
-    plan: context.plan,
-    direction,
-    partitionedOid,
-    workers: context.settings.workers,
-    open: context.open,
-    // No pause while the snapshot is open: it would keep VACUUM from its work in the whole database.
-    gate: async () => context.signal.throwIfAborted(),
-  });
+  const compare = () =>
+    compareSides({
+      watch: progress,
+      plan: context.plan,
+      direction,
+      partitionedOid,
+      workers: context.settings.workers,
+      open: context.open,
+      late: lateLog(context, direction),
+      // No pause while the snapshot is open: it would keep VACUUM from its work in the whole database.
+      gate: async () => context.signal.throwIfAborted(),
+    });
+  const comparison = await (direction === "forward" ? alongside(context, compare) : compare());
   const facts = {
     result: comparison.equal ? ("equal" as const) : ("different" as const),
     rows: comparison.live.rows,
@@ -68,9 +80,9 @@ export async function findDifferences(
   comparison: Comparison,
   partitionedOid: string,
   open: () => Promise<Session>,
+  late?: Late,
 ): Promise<{ leaves: LeafRow[]; named: Difference[] }> {
-  const sides = sidesOf(plan, comparison.direction);
-  return onSharedSnapshot(open, 1, sides, async ([session]) => {
+  const find = async ([session]: Session[], sides: Sides) => {
     const named: Difference[] = [];
     if (session === undefined) return { leaves: [], named };
     const all = await leavesOf(session, partitionedOid);
@@ -80,7 +92,8 @@ export async function findDifferences(
       named.push(...(await locate(session, plan, sides, leaf, NAMED_KEYS - named.length)));
     }
     return { leaves, named };
-  });
+  };
+  return onSharedSnapshot(open, 1, sidesOf(plan, comparison.direction), find, late);
 }
 
 /** Marks every differing pair of these leaves dirty; the next apply copies the live rows again. */
@@ -137,7 +150,13 @@ export async function validateDirection(
     if (comparison.equal) return comparison;
     // Taken over meanwhile, by an abort perhaps: then the sides may well differ, and this process is not to say so.
     await context.lease.tx(await context.open(), () => Promise.resolve());
-    const { leaves, named } = await findDifferences(context.plan, comparison, partitionedOid, context.open);
+    const { leaves, named } = await findDifferences(
+      context.plan,
+      comparison,
+      partitionedOid,
+      context.open,
+      lateLog(context, direction),
+    );
     progress.different(leaves);
     for (const difference of named) context.emit({ event: "difference", ...difference });
     const marked = context.settings.repair && round <= 3 ? await repair(context, direction, leaves) : 0;

@@ -15,6 +15,7 @@ import { refusalsOf } from "./refusals/index.js";
 import type { NoSample, TableSample } from "./sample.js";
 import { planSequences } from "./sequences.js";
 import type { ColumnRef, Fingerprint, Leaf, MigrationRequest, Plan, Survey } from "./types.js";
+import { walWarnings } from "./wal-warnings.js";
 
 export interface PlanInput {
   table: TableInfo;
@@ -39,6 +40,8 @@ export function makePlan(input: PlanInput): Plan {
   const key = chooseKey(table, asked.keyIndex);
   const request = column === null ? asked : { ...asked, scheme: { ...asked.scheme, column: column.name } };
   const refusals = refusalsOf({ table, request, survey, column, key });
+
+  const warnings = walWarnings({ table, request, survey, column });
 
   const claim = namer(table.namesInSchema);
   const names = makeNames(table, id, claim);
@@ -72,6 +75,7 @@ export function makePlan(input: PlanInput): Plan {
     refusals,
     consequences:
       column === null || key === null ? [] : consequencesOf({ table, request, column, key, leaves }),
+    ...(warnings.length === 0 ? {} : { warnings }),
     forecast: forecast({ table, survey, leaves, indexes, partitionBy, sample, workers }),
     fingerprint,
   };

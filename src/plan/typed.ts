@@ -25,7 +25,7 @@ export function schemeOptions(scheme: Scheme): string {
 
 /** The options after `partway plan <table>` or `partway run <table>` that mean `request`, defaults of names left out. */
 export function requestOptions(request: MigrationRequest): string {
-  const { scheme, leafTemplate, keyIndex, incomingFk, nullKeys } = request;
+  const { scheme, leafTemplate, keyIndex, incomingFk, nullKeys, capture } = request;
   const ranged = scheme.kind === "range-time" || scheme.kind === "range-int";
   return [
     schemeOptions(scheme),
@@ -35,6 +35,7 @@ export function requestOptions(request: MigrationRequest): string {
     ...(keyIndex === null ? [] : [`--key ${columnWord(keyIndex)}`]),
     ...(incomingFk === undefined ? [] : [`--incoming-fk ${incomingFk}`]),
     ...(nullKeys === undefined ? [] : [`--null-keys ${nullKeys}`]),
+    ...(capture === undefined ? [] : [`--capture ${capture}`]),
   ].join(" ");
 }
 

@@ -25,6 +25,8 @@ export interface MigrationRequest {
   incomingFk?: "refuse" | "drop" | "repoint";
   /** Rows with a partition value that no leaf can hold; left out: refuse. */
   nullKeys?: "refuse" | "default-leaf";
+  /** Where changes of the source are taken from; left out: triggers. */
+  capture?: "trigger" | "wal";
   /** Name of the index to use as key; null: the primary key, else the first UNIQUE NOT NULL index. */
   keyIndex: string | null;
 }
@@ -198,6 +200,19 @@ export interface Fingerprint {
   lines: string[];
 }
 
+/** What capture from the write-ahead log needs of the server, and has. */
+export interface WalFacts {
+  /** wal_level. */
+  level: string;
+  slots: { used: number; most: number };
+  /** May this role make and read replication slots? */
+  mayReplicate: boolean;
+  /** CREATE on the database, which a publication takes. */
+  mayPublish: boolean;
+  /** max_slot_wal_keep_size, bytes; null: no bound. */
+  keptBytes: number | null;
+}
+
 /** What plan needs to know of the data itself (read by catalog/survey.ts). */
 export interface Survey {
   /** Database clock, ISO 8601 UTC. */
@@ -214,6 +229,8 @@ export interface Survey {
   distinct: string[];
   /** Sampled partition values (UTC text; infinite ones beside a DEFAULT leaf alone) and the fraction of the table they stand for. */
   sample: { values: string[]; fraction: number };
+  /** Only with capture from the write-ahead log: what the server says of it. */
+  wal?: WalFacts;
   /** Exact count is not read; this is reltuples or, when never analysed, a count of the sample scaled up. */
   rows: number;
 }

@@ -79,6 +79,15 @@ const database = z
       secondsLeft: z.number().nullable(),
       rollbackSafe: z.boolean().nullable().describe("null outside the retention window."),
       verdict: text.nullable(),
+      slot: z
+        .object({
+          name: text,
+          status: text.describe("pg_replication_slots.wal_status: reserved, extended, unreserved or lost."),
+          retainedBytes: z.number().describe("WAL that the server keeps for it."),
+          keptBytes: z.number().nullable().describe("max_slot_wal_keep_size; null: no bound."),
+        })
+        .nullable()
+        .describe("The replication slot of --capture wal, while it stands."),
     }),
   ])
   .describe("What the database says now. known: it has a record of the migration.");

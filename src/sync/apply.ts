@@ -9,7 +9,9 @@ import { ident } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Plan } from "../plan/types.js";
+import { isKeyed } from "../wal/identity.js";
 import {
+  keyEquals,
   markSql,
   overriding,
   pairEquals,
@@ -31,6 +33,8 @@ export class UniqueConflict extends Error {
 
 export interface ApplySql {
   pick: string;
+  /** Only where log rows may have a key alone: what stands under it, whatever its partition key. Before `remove`. */
+  gone?: string;
   remove: string;
   insert: string;
   forget: string;
@@ -81,12 +85,25 @@ function refreshSql(plan: Plan, sides: Sides, rows: string): Omit<ApplySql, "pic
   // Sorted by partition key the inserts visit one leaf after the other: twice as fast (DESIGN 3.4).
   const order = plan.partitionBy.map((c) => `d.${ident(c.name)}`).join(", ");
   return {
+    ...(sides.direction === "forward" && isKeyed(plan) ? { gone: goneSql(plan, lagging, rows) } : {}),
     remove: `DELETE FROM ${lagging} AS t USING (${dirty}) AS d WHERE ${pairEquals(plan, "t", "d")}`,
     insert: `INSERT INTO ${lagging} (${writableList(plan)}) ${overriding(plan)}
 SELECT ${writableList(plan, "s")} FROM (${dirty}) AS d JOIN ${live} AS s ON ${isLive}
  ORDER BY ${order}`,
     forget: `DELETE FROM ${rows}`,
   };
+}
+
+/**
+ * The write-ahead log tells of a row that goes its key alone (op `k`), and of one that was updated only where it is now
+ * (`u`). Its key is looked for in every leaf, but not where the row is seen to have stayed in its place: the lagging
+ * side has one row a key, since log rows are applied in the order of the commits.
+ */
+function goneSql(plan: Plan, lagging: string, rows: string): string {
+  const keys = plan.key.map((c) => `l.${ident(c.name)}`).join(", ");
+  return `DELETE FROM ${lagging} AS t USING (SELECT DISTINCT ${keys} FROM ${rows}
+   AND (l.partway_op = 'k' OR l.partway_op = 'u'
+        AND NOT EXISTS (SELECT FROM ${lagging} AS x WHERE ${pairEquals(plan, "x", "l")}))) AS d WHERE ${keyEquals(plan, "t", "d")}`;
 }
 
 /**
@@ -119,6 +136,7 @@ export async function applyInside(
   if (picked.length === 0) return 0;
   const ids = `{${picked.map((row) => row.seq).join(",")}}`;
   await refresh(async () => {
+    if (sql.gone !== undefined) await session.query(sql.gone, [ids], `${tag}_gone`);
     await session.query(sql.remove, [ids], `${tag}_remove`);
     await session.query(sql.insert, [ids], `${tag}_insert`);
   });
@@ -141,6 +159,7 @@ async function applyWholeInside(session: Session, sql: WholeSql): Promise<number
   if ((await session.query(sql.marker)).rows.length > 0)
     throw new TruncateSeen("the live side was truncated");
   await refresh(async () => {
+    if (sql.gone !== undefined) await session.query(sql.gone);
     await session.query(sql.remove);
     await session.query(sql.insert);
   });
@@ -181,7 +200,7 @@ export function applyOnce(session: Session, options: ApplyOptions, skip = false)
  */
 export function planApply(session: Session, options: Omit<ApplyOptions, "limit">): Promise<void> {
   const { plan, sides, lease } = options;
-  const { pick, remove, insert, forget } = applySql(plan, sides, false);
+  const { pick, gone, remove, insert, forget } = applySql(plan, sides, false);
   const tag = `apply_${sides.direction}`;
   return lease.tx(
     session,
@@ -189,6 +208,7 @@ export function planApply(session: Session, options: Omit<ApplyOptions, "limit">
       // No mark: it writes no row.
       await session.query(APPLY_SETTINGS);
       await session.query(pick, [0], `${tag}_pick`);
+      if (gone !== undefined) await session.query(gone, ["{}"], `${tag}_gone`);
       await session.query(remove, ["{}"], `${tag}_remove`);
       await session.query(insert, ["{}"], `${tag}_insert`);
       await session.query(forget, ["{}"], `${tag}_forget`);

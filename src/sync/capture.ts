@@ -40,14 +40,19 @@ export function captureNames(plan: Plan, direction: Direction): CaptureNames {
  * collation is the source's: under a nondeterministic one DISTINCT must take for one key what the join takes for one.
  */
 function logColumn(plan: Plan): (column: ColumnRef) => string {
-  return ({ name, type }) => {
-    const source = plan.source.columns.find((column) => column.name === name);
-    if (source === undefined) return `${ident(name)} ${type}`;
-    const { baseType, collation } = source;
-    const dot = baseType.indexOf(".");
+  return (column) => {
+    const collation = plan.source.columns.find(({ name }) => name === column.name)?.collation ?? null;
     const collate = collation === null ? "" : ` COLLATE ${collation}`;
-    return `${ident(name)} ${qualified(baseType.slice(0, dot), baseType.slice(dot + 1))}${collate}`;
+    return `${ident(column.name)} ${logType(plan, column)}${collate}`;
   };
+}
+
+/** The type of a column of the log. */
+export function logType(plan: Plan, { name, type }: ColumnRef): string {
+  const baseType = plan.source.columns.find((column) => column.name === name)?.baseType;
+  if (baseType === undefined) return type;
+  const dot = baseType.indexOf(".");
+  return qualified(baseType.slice(0, dot), baseType.slice(dot + 1));
 }
 
 /**

@@ -1,13 +1,16 @@
 /** Drain and follow with everything a phase expects around them: missing leaves made, truncation starts the copy again. */
 import type { Session } from "../pg/session.js";
+import { type AlongsideContext, alongside } from "../wal/alongside.js";
+import { fill } from "../wal/fill.js";
+import { readsWal } from "../wal/identity.js";
 import { TruncateSeen } from "./apply.js";
-import { type DrainContext, drain, follow } from "./drain.js";
+import { type DrainContext, type DrainOptions, drain, follow } from "./drain.js";
 import { assertCaptured } from "./guard.js";
 import { type OutsideContext, withMissingLeaves } from "./outside.js";
 import { pairMatchesLive, sidesOf } from "./pairs.js";
 import { restartCopy } from "./reset.js";
 
-export type CatchUpContext = DrainContext & OutsideContext;
+export type CatchUpContext = DrainContext & OutsideContext & Pick<AlongsideContext, "open" | "heavy">;
 
 /**
  * Forward drain until the log is short. Errors: `copy-restart` after a TRUNCATE of the source, `drift` when capture
@@ -26,8 +29,11 @@ export async function followForward(
   await guarded(session, context, () => follow(session, forward(context), context, until));
 }
 
-function forward(context: CatchUpContext) {
-  return { plan: context.plan, lease: context.lease, sides: sidesOf(context.plan, "forward") };
+function forward(context: CatchUpContext): DrainOptions {
+  const { plan, lease } = context;
+  const options = { plan, lease, sides: sidesOf(plan, "forward") };
+  if (!readsWal(plan)) return options;
+  return { ...options, fill: async (session) => (await fill(session, context)).complete };
 }
 
 async function guarded<T>(session: Session, context: CatchUpContext, work: () => Promise<T>): Promise<T> {
@@ -35,7 +41,8 @@ async function guarded<T>(session: Session, context: CatchUpContext, work: () =>
   await assertCaptured(session, context.plan);
   const rows = `FROM (SELECT s.* FROM ${log} AS d JOIN ${live} AS s ON ${pairMatchesLive(context.plan, "s", "d")}) AS s`;
   try {
-    return await withMissingLeaves(session, context, rows, work);
+    // Also while the operator has it paused: a log that waits costs less than WAL that is kept.
+    return await alongside(context, () => withMissingLeaves(session, context, rows, work));
   } catch (error) {
     if (error instanceof TruncateSeen) return restartCopy(session, context, "the source was truncated");
     throw error;

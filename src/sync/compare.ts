@@ -9,7 +9,7 @@ import type { Session } from "../pg/session.js";
 import type { Plan } from "../plan/types.js";
 import { TruncateSeen } from "./apply.js";
 import { type LeafRow, leavesOf } from "./leaves.js";
-import { type Direction, pairEquals, type Sides, sidesOf } from "./pairs.js";
+import { type Direction, notLogged, type Sides, sidesOf } from "./pairs.js";
 import { runPool } from "./pool.js";
 import { rowHash } from "./rowhash.js";
 
@@ -43,7 +43,7 @@ interface Piece {
 export function sumSql(plan: Plan, sides: Sides, table: string, where: string): string {
   return `SELECT count(*)::text AS rows, coalesce(sum(${rowHash(plan.source.columns, "s")}), 0)::text AS hash
   FROM ONLY ${table} AS s
- WHERE ${where} AND NOT EXISTS (SELECT FROM ${sides.log} AS d WHERE ${pairEquals(plan, "d", "s")})`;
+ WHERE ${where} AND ${notLogged(plan, sides)}`;
 }
 
 const BLOCKS_SQL = /*sql*/ `
@@ -60,27 +60,40 @@ function pieces(blocks: number, count: number): string[] {
   return result;
 }
 
+/**
+ * A change log that is filled after the changes themselves: what a snapshot sees of the live side may not be in the log
+ * that it sees. `gather` brings the log of a later moment to every session, and gives the name it has there.
+ */
+export interface Late {
+  /** Before the session's transaction. */
+  prepare(session: Session): Promise<void>;
+  gather(sessions: Session[]): Promise<string>;
+}
+
 /** Runs `work` with sessions that share one snapshot, taken under ACCESS SHARE locks on both sides and the log. */
 export async function onSharedSnapshot<T>(
   open: () => Promise<Session>,
   workers: number,
   sides: Sides,
-  work: (sessions: Session[]) => Promise<T>,
+  work: (sessions: Session[], sides: Sides) => Promise<T>,
+  late?: Late,
 ): Promise<T> {
   const sessions: Session[] = [];
   try {
     const first = await open();
     sessions.push(first);
+    await late?.prepare(first);
     await first.begin({ isolation: "repeatable read", readOnly: true });
     await first.query(`LOCK TABLE ${sides.live}, ${sides.lagging}, ${sides.log} IN ACCESS SHARE MODE`);
     const { name } = await first.one(z.object({ name: z.string() }), "SELECT pg_export_snapshot() AS name");
     while (sessions.length < Math.max(1, workers)) {
       const session = await open();
       sessions.push(session);
+      await late?.prepare(session);
       await session.begin({ isolation: "repeatable read", readOnly: true });
       await session.query(`SET TRANSACTION SNAPSHOT ${literal(name)}`);
     }
-    return await work(sessions);
+    return await work(sessions, late === undefined ? sides : { ...sides, log: await late.gather(sessions) });
   } finally {
     for (const session of sessions) {
       await session.rollback();
@@ -97,6 +110,7 @@ export interface CompareOptions {
   workers: number;
   open(): Promise<Session>;
   gate(): Promise<void>;
+  late?: Late | undefined;
   /** Told how far it is. */
   watch?: CompareWatch;
 }
@@ -116,10 +130,9 @@ const SumRow = z.object({ rows: z.coerce.number(), hash: z.string() });
 /** Compares the two sides on one snapshot. */
 export async function compareSides(options: CompareOptions): Promise<Comparison> {
   const { plan, direction } = options;
-  const sides = sidesOf(plan, direction);
-  const plain = direction === "forward" ? sides.live : sides.lagging;
   const started = performance.now();
-  return onSharedSnapshot(options.open, options.workers, sides, async (sessions) => {
+  const compare = async (sessions: Session[], sides: Sides): Promise<Comparison> => {
+    const plain = direction === "forward" ? sides.live : sides.lagging;
     const [first] = sessions;
     if (first === undefined) throw new Error("no session to compare with");
     const { blocks } = await first.one(z.object({ blocks: z.coerce.number() }), BLOCKS_SQL, [plain]);
@@ -171,7 +184,8 @@ export async function compareSides(options: CompareOptions): Promise<Comparison>
       leaves: perLeaf,
       ms: performance.now() - started,
     };
-  });
+  };
+  return onSharedSnapshot(options.open, options.workers, sidesOf(plan, direction), compare, options.late);
 }
 
 /** The leaves whose sum differs from the plain side's rows of that leaf. One scan of the plain side. */
@@ -189,7 +203,7 @@ export async function differingLeaves(
     `SELECT leaf::text AS leaf, count(*)::text AS rows, sum(h)::text AS hash
        FROM (SELECT CASE ${branches} END AS leaf, ${rowHash(plan.source.columns, "s")} AS h
                FROM ONLY ${plain} AS s
-              WHERE NOT EXISTS (SELECT FROM ${sides.log} AS d WHERE ${pairEquals(plan, "d", "s")})) AS x GROUP BY 1`,
+              WHERE ${notLogged(plan, sides)}) AS x GROUP BY 1`,
   );
   const found = new Map(rows.map((row) => [row.leaf, row]));
   return leaves.filter((leaf, i) => {

@@ -10,12 +10,13 @@ import { pairColumns, pairEquals, pairList, sidesOf } from "./pairs.js";
 export function loggedPairs(plan: Plan): string {
   const { log } = sidesOf(plan, "forward");
   const columns = pairColumns(plan).map((c) => `${ident(c.name)}::${c.type} AS ${ident(c.name)}`);
-  return `(SELECT ${columns.join(", ")} FROM ${log} WHERE partway_op = 'r' OFFSET 0) AS logged`;
+  return `(SELECT ${columns.join(", ")} FROM ${log} WHERE partway_op IN ('r', 'u') OFFSET 0) AS logged`;
 }
 
 /**
  * Deletes from one leaf every pair in the change log that belongs to it. `leaf` is quoted and qualified; `constraint`
- * is the leaf's own, whose column names the change log shares.
+ * is the leaf's own, whose column names the change log shares. Of a key that the write-ahead log told alone, one row may
+ * stay: that of the moment capture began, for which every later one is logged as a pair. The first apply removes it.
  */
 export function dedupeLeafSql(plan: Plan, leaf: string, constraint: string): string {
   return `DELETE FROM ${leaf} AS t

@@ -19,6 +19,9 @@ export interface DrainContext {
   follower(workedMs?: number, until?: AbortSignal): Promise<void>;
 }
 
+/** What is applied, and what fills the log first where no trigger does: false when there is more to be read at once. */
+export type DrainOptions = Omit<ApplyOptions, "limit"> & { fill?(session: Session): Promise<boolean> };
+
 /** Measures the apply rate over the last ten seconds and reports the backlog. */
 class ApplyMeter {
   readonly #samples: { at: number; keys: number }[] = [];
@@ -111,11 +114,7 @@ async function step(session: Session, options: ApplyOptions): Promise<number> {
  * Applies until a batch finds fewer than `SHORT_LOG` rows. Resolves with the number of log rows applied.
  * Errors: TruncateSeen; whatever the server says.
  */
-export async function drain(
-  session: Session,
-  options: Omit<ApplyOptions, "limit">,
-  context: DrainContext,
-): Promise<number> {
+export async function drain(session: Session, options: DrainOptions, context: DrainContext): Promise<number> {
   const meter = new ApplyMeter(context, options);
   const behind = new FallingBehind(context, options.sides.log);
   let total = 0;
@@ -124,12 +123,14 @@ export async function drain(
     context.signal.throwIfAborted();
     await context.gate(workedMs);
     const from = performance.now();
+    const isFilled = (await options.fill?.(session)) ?? true;
     const applied = await step(session, { ...options, limit: APPLY_BATCH });
     // No rest on the last stretch: in it more would come than the next batch takes, and a drain would have no end.
     workedMs = applied < APPLY_BATCH ? 0 : performance.now() - from;
     total += applied;
-    await meter.add(session, applied, applied < SHORT_LOG);
-    if (applied < SHORT_LOG) return total;
+    const isShort = applied < SHORT_LOG && isFilled;
+    await meter.add(session, applied, isShort);
+    if (isShort) return total;
     await behind.add(session, applied);
   }
 }
@@ -144,10 +145,12 @@ const IN_THE_WAY: ReadonlySet<string> = new Set([SQLSTATE.lockNotAvailable, SQLS
  * Applies until the log is short, but not for long: while the cutover seeks its locks, changes go on. Gives up without an
  * error where a lock or a statement takes longer than the session's own bounds. Errors: as `drain`.
  */
-export async function drainBriefly(session: Session, options: Omit<ApplyOptions, "limit">): Promise<void> {
+export async function drainBriefly(session: Session, options: DrainOptions): Promise<void> {
   try {
-    for (let batch = 0; batch < BRIEF_BATCHES; batch++)
-      if ((await step(session, { ...options, limit: APPLY_BATCH })) < SHORT_LOG) return;
+    for (let batch = 0; batch < BRIEF_BATCHES; batch++) {
+      const isFilled = (await options.fill?.(session)) ?? true;
+      if ((await step(session, { ...options, limit: APPLY_BATCH })) < SHORT_LOG && isFilled) return;
+    }
   } catch (error) {
     if (!IN_THE_WAY.has(sqlState(error) ?? "")) throw error;
   }
@@ -159,7 +162,7 @@ export async function drainBriefly(session: Session, options: Omit<ApplyOptions,
  */
 export async function follow(
   session: Session,
-  options: Omit<ApplyOptions, "limit">,
+  options: DrainOptions,
   context: DrainContext,
   until: AbortSignal,
 ): Promise<void> {
@@ -169,10 +172,13 @@ export async function follow(
     await context.follower(workedMs, until);
     if (until.aborted) return;
     const from = performance.now();
+    const isFilled = (await options.fill?.(session)) ?? true;
+    const filledMs = options.fill === undefined ? 0 : performance.now() - from;
     const applied = await step(session, { ...options, limit: APPLY_BATCH });
     workedMs = performance.now() - from;
     await meter.add(session, applied, false);
-    if (applied < SHORT_LOG) await rest(200, until);
+    // Filling begins at the oldest transaction's begin, each time: it has at most half of the time.
+    if (applied < SHORT_LOG && isFilled) await rest(Math.max(200, filledMs), until);
   }
 }
 

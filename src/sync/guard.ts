@@ -5,6 +5,8 @@ import { messageOf, PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Fingerprint, Plan } from "../plan/types.js";
+import { readsWal } from "../wal/identity.js";
+import { CaptureLost, whyLost } from "../wal/slot.js";
 import { NEVER_OFF } from "./capture.js";
 import { type Direction, sidesOf } from "./pairs.js";
 
@@ -107,8 +109,16 @@ export async function touchedCapture(
   return rows.map((row) => row.name);
 }
 
-/** Throws `drift` when writes to the source may have passed the change log by: no drain would ever bring them. */
+/**
+ * Throws `drift` when writes to the source may have passed the change log by: no drain would ever bring them. With
+ * capture from the write-ahead log CaptureLost, after which the copy begins again.
+ */
 export async function assertCaptured(session: Session, plan: Plan): Promise<void> {
+  if (readsWal(plan)) {
+    const why = await whyLost(session, plan);
+    if (why !== null) throw new CaptureLost(why);
+    return;
+  }
   const touched = await touchedCapture(session, plan, "forward", plan.source.oid);
   if (touched.length === 0) return;
   const { schema, source } = plan.names;

@@ -8,7 +8,7 @@ import { ident } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import type { Plan } from "../plan/types.js";
 import type { LeafRow } from "./leaves.js";
-import { pairColumns, pairEquals, pairList, type Sides } from "./pairs.js";
+import { notLogged, pairColumns, pairEquals, pairList, type Sides } from "./pairs.js";
 import { rowHash } from "./rowhash.js";
 
 export interface Difference {
@@ -22,7 +22,7 @@ export interface Difference {
 /** The pairs of one leaf that differ, as a query with columns of the pair (coalesced) and `kind`. */
 function diffSql(plan: Plan, sides: Sides, leaf: LeafRow): string {
   const hash = rowHash(plan.source.columns, "s");
-  const free = `NOT EXISTS (SELECT FROM ${sides.log} AS d WHERE ${pairEquals(plan, "d", "s")})`;
+  const free = notLogged(plan, sides);
   const plain = sides.direction === "forward" ? sides.live : sides.lagging;
   const onPlain = `SELECT ${pairList(plan, "s")}, ${hash} AS h FROM ONLY ${plain} AS s WHERE (${leaf.constraint}) AND ${free}`;
   const onLeaf = `SELECT ${pairList(plan, "s")}, ${hash} AS h FROM ONLY ${leaf.table} AS s WHERE ${free}`;

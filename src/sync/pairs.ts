@@ -1,6 +1,7 @@
 /** The pair (key, partition key): the unit of capture, apply and comparison. Everything here builds SQL text. */
 import { ident, literal, qualified } from "../pg/quote.js";
 import type { ColumnRef, Plan } from "../plan/types.js";
+import { isKeyed } from "../wal/identity.js";
 
 /** Custom setting by which Partway's own transactions are told apart (echo guard, DESIGN 3.1). */
 export const MARK = "partway.applier";
@@ -16,6 +17,11 @@ export function pairList(plan: Plan, alias?: string): string {
   return pairColumns(plan)
     .map((c) => (alias === undefined ? ident(c.name) : `${alias}.${ident(c.name)}`))
     .join(", ");
+}
+
+/** `a."id" = b."id"`: the key alone. */
+export function keyEquals(plan: Plan, a: string, b: string): string {
+  return plan.key.map((c) => `${a}.${ident(c.name)} = ${b}.${ident(c.name)}`).join(" AND ");
 }
 
 /** `a."id" = b."id" AND a."created_at" = b."created_at"`. */
@@ -77,6 +83,12 @@ export function sidesOf(plan: Plan, direction: Direction): Sides {
         lagging: qualified(schema, retired),
         log: qualified("partway", reverseLog),
       };
+}
+
+/** True of a row `s` whose pair the log does not hold; where log rows may have the key alone, whose key it does not. */
+export function notLogged(plan: Plan, { log, direction }: Sides): string {
+  const same = direction === "forward" && isKeyed(plan) ? keyEquals : pairEquals;
+  return `NOT EXISTS (SELECT FROM ${log} AS d WHERE ${same(plan, "d", "s")})`;
 }
 
 /** Marks the transaction as Partway's own: the capture triggers skip it. SET LOCAL takes no snapshot. */

@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
+import { readsWal } from "../wal/identity.js";
+import { removeWal } from "../wal/slot.js";
 import { captureNames, dropLogSql, dropTriggersSql } from "./capture.js";
 import { inLock, type LockContext } from "./lock.js";
 import { removeStored, storeExists } from "./store.js";
@@ -14,9 +16,10 @@ async function hasTriggers(session: Session, oid: string, names: string[]): Prom
   return (await session.query(TRIGGERS_SQL, [oid, names])).rows.length > 0;
 }
 
-/** The source's forward triggers, wherever the source stands now (under its own name, or retired). */
+/** The source's forward capture: slot, publication, and the triggers wherever the source stands now (under its own name, or retired). */
 export async function removeForwardCapture(context: LockContext, session: Session): Promise<void> {
   const { plan } = context;
+  await removeSlot(context, session);
   const table = await nameOf(session, plan.source.oid);
   const names = [plan.names.forwardTrigger, plan.names.forwardTruncateTrigger];
   if (table === null || !(await hasTriggers(session, plan.source.oid, names))) return;
@@ -28,6 +31,11 @@ export async function removeForwardCapture(context: LockContext, session: Sessio
       for (const sql of dropTriggersSql(plan, "forward", table)) await session.query(sql);
     },
   });
+}
+
+/** Slot and publication of a capture from the write-ahead log, if there are. */
+export async function removeSlot({ plan, lease }: LockContext, session: Session): Promise<void> {
+  if (readsWal(plan)) await removeWal(session, plan, (work) => lease.tx(session, work));
 }
 
 const CARRIERS_SQL = /*sql*/ `

@@ -34,7 +34,12 @@ export function resetSql(plan: Plan, withLog: boolean): string[] {
 }
 
 /** Discards shadow and ledger, and throws `copy-restart`: the machine goes back to the shadow phase. */
-export async function restartCopy(session: Session, context: ResetContext, reason: string): Promise<never> {
+export async function restartCopy(
+  session: Session,
+  context: ResetContext,
+  reason: string,
+  state = "Nothing is lost: the source has every row, and changes are still captured.",
+): Promise<never> {
   const restarts = await context.lease.tx(session, async () => {
     // A shadow dropped by hand before capture stood: there is no log yet.
     const withLog = (await oidOf(session, sidesOf(context.plan, "forward").log)) !== null;
@@ -46,7 +51,7 @@ export async function restartCopy(session: Session, context: ResetContext, reaso
   context.emit({ event: "copy-restarted", reason: counted });
   throw new PartwayError("copy-restart", {
     what: `the copy starts again: ${reason}`,
-    state: "Nothing is lost: the source has every row, and changes are still captured.",
+    state,
     next: `partway resume ${context.plan.id}`,
   });
 }

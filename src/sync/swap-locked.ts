@@ -6,6 +6,7 @@ import type { Param, Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import type { Carry } from "../plan/carry.js";
 import { openFallback } from "../plan/fallback.js";
+import type { Statement } from "../plan/types.js";
 import {
   APPLY_SETTINGS,
   APPLY_SETTINGS_OFF,
@@ -14,7 +15,7 @@ import {
   planApply,
   TruncateSeen,
 } from "./apply.js";
-import { drainBriefly } from "./drain.js";
+import { type DrainOptions, drainBriefly } from "./drain.js";
 import { type LockContext, lockRequest } from "./lock.js";
 import { type Direction, markSql, sidesOf } from "./pairs.js";
 import { renameSql, StallWatch, sequenceSql } from "./swap.js";
@@ -42,6 +43,10 @@ export interface Swap {
   carry(): Promise<Carry>;
   /** Rollback: changes whenever what `carry` gives may have changed; cheap, it is asked again inside the lock. */
   mark?(): Promise<string>;
+  /** Brings what is not in the change log yet; false: there is more. `locked`: inside the lock, in its transaction. */
+  fill?: { beside(session: Session): Promise<boolean>; locked(observer: Session): Promise<boolean> };
+  /** Done inside the lock, before the names are swapped. */
+  first?: readonly Statement[];
   /** Looks for drift inside the lock; gives the indexes that are no longer there to be renamed. */
   check(): Promise<ReadonlySet<string>>;
   /** The row that records the swap, in the same transaction. */
@@ -52,7 +57,7 @@ export interface Swap {
 export const GENERIC_PLANS = "SET plan_cache_mode = force_generic_plan";
 
 /** Log rows applied inside the lock, at most: a quarter of a second's (DESIGN 8). */
-const LOCKED_LOG = 5000;
+export const LOCKED_LOG = 5000;
 
 /** The drain before a try is a courtesy: this or a lock that it waits for ends it, and the try is made all the same. */
 const BESIDE_STATEMENT_MS = 5000;
@@ -78,7 +83,10 @@ export async function swapWithinBounds(context: SwapContext, session: Session, s
   await session.query(GENERIC_PLANS);
   for (let attempt = 1; ; attempt++) {
     await swap.drain();
-    const apply = { plan, lease: context.lease, sides: sidesOf(plan, swap.direction) };
+    const apply: DrainOptions = {
+      ...{ plan, lease: context.lease, sides: sidesOf(plan, swap.direction) },
+      ...(swap.fill === undefined ? {} : { fill: swap.fill.beside }),
+    };
     await planApply(session, apply);
     const observer = await context.open();
     const beside = await besideSession(context);
@@ -180,11 +188,14 @@ async function swapOnce(
     // Settings go in one message: every answer that is waited for here is waited for by the application too.
     await session.query(`${budget()}; ${markSql(plan)}; ${APPLY_SETTINGS}`);
     await context.lease.check(session);
+    if (swap.fill !== undefined) {
+      if (!(await swap.fill.locked(observer))) throw new RolledBack(tooMany());
+      await session.query(budget());
+    }
     const apply = applySql(plan, sides, false);
     const drainedKeys = await applyInside(session, apply, LOCKED_LOG, `apply_${swap.direction}`);
     // A bulk load committed in that moment: it is drained without the lock, where nobody waits for it.
-    if (drainedKeys === LOCKED_LOG)
-      throw new RolledBack(`more than ${LOCKED_LOG} changes came between the last drain and the lock`);
+    if (drainedKeys === LOCKED_LOG) throw new RolledBack(tooMany());
     // The planner settings of the apply made the catalog queries of the check 40 times slower (761 leaves: 5.6 s).
     await session.query(`${APPLY_SETTINGS_OFF}; ${budget()}`);
     const gone = await swap.check();
@@ -193,9 +204,11 @@ async function swapOnce(
       throw new RolledBack("a view, trigger or foreign key was changed while the lock was sought");
     const sequences = sequenceSql(plan, swap.direction);
     const opened = swap.direction === "forward" ? openFallback(plan) : [];
-    const carry = [...opened, ...carried.inside].map((statement) => `${statement.sql};`).join("\n");
     await session.query(budget());
-    await session.query(`${renameSql(plan, swap.direction, gone)}\n${sequences}\n${carry}`);
+    const text = (statements: readonly Statement[]) => statements.map(({ sql }) => `${sql};`).join("\n");
+    const first = swap.first === undefined ? "" : `${text(swap.first)}\n`;
+    const rest = text([...opened, ...carried.inside]);
+    await session.query(`${first}${renameSql(plan, swap.direction, gone)}\n${sequences}\n${rest}`);
     await session.query(swap.commit.sql, swap.commit.params);
     const held = performance.now() - heldFrom;
     if (held > settings.holdBudgetMs) throw exceeded(settings.holdBudgetMs, held);
@@ -206,13 +219,18 @@ async function swapOnce(
     const state = sqlState(error);
     if (cancelledOutside(error, performance.now() - bound.from, bound.ms)) throw error;
     if (state === SQLSTATE.queryCanceled) throw exceeded(settings.holdBudgetMs, settings.holdBudgetMs);
-    // Not the tables (those locks are held): a sequence that an open transaction has taken a number from.
-    if (state === SQLSTATE.lockNotAvailable || state === SQLSTATE.deadlockDetected)
+    // Not the tables (those locks are held): a sequence that an open transaction has taken a number from, or a slot.
+    const isBusy = state === SQLSTATE.lockNotAvailable || state === SQLSTATE.objectInUse;
+    if (isBusy || state === SQLSTATE.deadlockDetected)
       throw new RolledBack(
         `something was in the way inside the lock (${messageOf(error)}), and all was rolled back`,
       );
     throw error;
   }
+}
+
+function tooMany(): string {
+  return `more than ${LOCKED_LOG} changes came between the last drain and the lock`;
 }
 
 function exceeded(budgetMs: number, ms: number): RolledBack {

@@ -8,6 +8,7 @@ import type {
   TriggerInfo,
 } from "../../src/catalog/types.js";
 import { NOTHING } from "../../src/plan/carry.js";
+import type { WalFacts } from "../../src/plan/types.js";
 import { column, type Given, index, planOf, primaryKey, table } from "./fixture.js";
 
 interface Case {
@@ -32,6 +33,19 @@ const check = (over: object): Given => ({
       { name: "positive", definition: "CHECK ((id > 0))", validated: true, noInherit: false, ...over },
     ],
   },
+});
+const wal = (over: Partial<WalFacts>): Given => ({
+  survey: {
+    wal: {
+      level: "logical",
+      slots: { used: 0, most: 10 },
+      mayReplicate: true,
+      mayPublish: true,
+      keptBytes: null,
+      ...over,
+    },
+  },
+  options: { by: "created_at", every: "month", capture: "wal" },
 });
 const has = (over: Partial<Attached>): Given => ({ table: { attached: { ...NOTHING, ...over } } });
 const repoint: Given = { options: { by: "created_at", every: "month", incomingFk: "repoint" } };
@@ -131,6 +145,40 @@ const CASES: Case[] = [
     remedy: "CREATE UNIQUE INDEX",
   },
   { code: "no-key", given: { table: { indexes: [unique("u", ["amount"])] } }, remedy: "NOT NULL" },
+  { code: "wal-level", given: wal({ level: "replica" }), remedy: "ALTER SYSTEM SET wal_level = logical;" },
+  {
+    code: "no-free-slot",
+    given: wal({ slots: { used: 10, most: 10 } }),
+    remedy: "ALTER SYSTEM SET max_replication_slots = 11;",
+  },
+  {
+    code: "no-replication-right",
+    given: wal({ mayReplicate: false }),
+    remedy: `ALTER ROLE "app" REPLICATION;`,
+  },
+  {
+    code: "no-publication-right",
+    given: wal({ mayPublish: false }),
+    remedy: `GRANT CREATE ON DATABASE "app" TO "app";`,
+  },
+  {
+    code: "replica-identity",
+    given: { ...wal({}), table: { replicaIdentity: "n" } },
+    remedy: `ALTER TABLE "public"."orders" REPLICA IDENTITY DEFAULT;`,
+  },
+  {
+    code: "replica-identity",
+    given: { ...wal({}), table: { indexes: [unique("by_id", ["id"])] } },
+    remedy: `REPLICA IDENTITY USING INDEX "by_id";`,
+  },
+  {
+    code: "generated-identity",
+    given: {
+      ...wal({}),
+      table: { replicaIdentity: "f", columns: [...table().columns, { ...generated, name: "made" }] },
+    },
+    remedy: "REPLICA IDENTITY DEFAULT",
+  },
   {
     code: "no-such-key",
     given: { options: { by: "created_at", every: "month", key: "nope" } },

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { fingerprint } from "../../src/catalog/fingerprint.js";
 import { readTable } from "../../src/catalog/read.js";
 import { survey } from "../../src/catalog/survey.js";
+import { readWalFacts } from "../../src/catalog/wal.js";
 import { parseRequest, type RawOptions } from "../../src/config/request.js";
 import { parseThrottle } from "../../src/config/throttle.js";
 import { runEffect } from "../../src/engine/effects.js";
@@ -97,7 +98,11 @@ export async function planFor(session: Session, options: MigrationOptions): Prom
   planned += 1;
   return makePlan({
     table,
-    survey: { ...(await survey(session, table, request.scheme, hasFallback(request))), now },
+    survey: {
+      ...(await survey(session, table, request.scheme, hasFallback(request))),
+      ...(request.capture === "wal" ? { wal: await readWalFacts(session) } : {}),
+      now,
+    },
     request,
     fingerprint: await fingerprint(session, table.oid),
     id: `test_${planned}_${process.pid}`,

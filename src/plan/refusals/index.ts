@@ -37,6 +37,7 @@ import { triggers } from "./triggers.js";
 import { typedTable } from "./typed-table.js";
 import { uniqueIndexes } from "./unique-indexes.js";
 import { views } from "./views.js";
+import { wal } from "./wal.js";
 
 const CHECKS: readonly Check[] = [
   serverVersion,
@@ -75,6 +76,7 @@ const CHECKS: readonly Check[] = [
   reservedNames,
   securityLabels,
   otherDependents,
+  wal,
 ];
 
 /** Everything that stands in the way, at once. What is no ordinary table is not looked at further. */

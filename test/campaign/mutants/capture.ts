@@ -316,7 +316,7 @@ export const CAPTURE: readonly Mutant[] = [
   {
     guard: "pairs that may stand twice are taken out before unique indexes (dedupe)",
     rule: "3.3",
-    edits: [[INDEX_TS, "await dedupe(context, sessions, leaves, progress);", ""]],
+    edits: [[INDEX_TS, "await dedupe(beside, sessions, leaves, progress);", ""]],
     red: [[INDEX_TEST, "a row copied twice would stop the unique indexes"]],
   },
   {

@@ -1,0 +1,91 @@
+/** Capture from the write-ahead log (ARCHITECTURE, of that name). */
+import type { Mutant } from "./mutant.js";
+
+const FILL_TS = "src/wal/fill.ts";
+const SLOT_TS = "src/wal/slot.ts";
+const TEST = "test/wal/capture.test.ts";
+const UNSEEN = "a commit that no snapshot sees yet would be applied as the row was";
+const LAST = "what a writer without synchronous_commit wrote last before the lock would stay behind";
+const UNREAD = "a change that was not read yet when the sides are compared";
+const LOST = "lost, a change would never come: the copy begins again";
+
+const wal = (guard: string, file: string, find: string, put: string, test: string): Mutant => ({
+  guard: `wal: ${guard}`,
+  rule: "3.1",
+  edits: [[file, find, put]],
+  red: [[TEST, test]],
+});
+
+export const WAL: readonly Mutant[] = [
+  wal(
+    "no commit is in the log before snapshots see it",
+    FILL_TS,
+    "if (allVisible(snapshot, xids)) return;",
+    "return;",
+    UNSEEN,
+  ),
+  wal(
+    "what is read again is left out",
+    "src/wal/changes.ts",
+    "isNew: message.lsn >= this.#after",
+    "isNew: true",
+    "killed between the log's COMMIT and the slot's move",
+  ),
+  wal(
+    "a comparison leaves out what was read after its snapshot",
+    "src/phases/validate.ts",
+    "      late: lateLog(context, direction),\n      // No",
+    "      // No",
+    UNREAD,
+  ),
+  wal(
+    "a key alone is left out of a comparison by key",
+    "src/sync/pairs.ts",
+    `direction === "forward" && isKeyed(plan) ? keyEquals : pairEquals`,
+    "pairEquals",
+    UNREAD,
+  ),
+  wal(
+    "commits not on disk yet are brought there in the lock",
+    FILL_TS,
+    "  await flush(observer, plan);\n",
+    "",
+    LAST,
+  ),
+  wal(
+    "what is not read yet is read in the lock",
+    FILL_TS,
+    "upTo, limit);\n  return found",
+    "from.toString() === upTo ? upTo : lsnText(from), limit);\n  return found",
+    LAST,
+  ),
+  wal(
+    "a row whose partition key was not told is looked for by key",
+    "src/sync/apply.ts",
+    "if (sql.gone !== undefined) await session.query(sql.gone, [ids],",
+    'if (sql.gone === "") await session.query(sql.gone, [ids],',
+    LAST,
+  ),
+  wal(
+    "a TRUNCATE from before the copy does not begin it again",
+    "src/phases/copy.ts",
+    "    await forgetTruncates(context, session);\n",
+    "",
+    "a TRUNCATE while a copy runs would leave rows",
+  ),
+  wal("a slot that somebody else has read is lost", SLOT_TS, "if (!at.followed)", 'if (at.lsn === "")', LOST),
+  wal(
+    "a publication that was altered is one",
+    SLOT_TS,
+    "if (mark?.mark !== at.publication)",
+    "if (mark === null)",
+    LOST,
+  ),
+  wal(
+    "a log with a gap behind it is emptied",
+    "src/wal/install.ts",
+    "    await session.query(`DELETE FROM",
+    '    if (plan.id === "") await session.query(`DELETE FROM',
+    LOST,
+  ),
+];

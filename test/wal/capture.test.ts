@@ -1,0 +1,287 @@
+/** Capture from the write-ahead log, step by step: what each of its rules keeps from being lost. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ident } from "../../src/pg/quote.js";
+import type { Session } from "../../src/pg/session.js";
+import { followForward } from "../../src/sync/catchup.js";
+import { fired } from "../../src/sync/drain.js";
+import { fill, fillToNow } from "../../src/wal/fill.js";
+import { walNames } from "../../src/wal/slot.js";
+import { lines } from "../migrations/shape.js";
+import { freshDatabase, type TestDatabase } from "../support/database.js";
+import {
+  createOrders,
+  planFor,
+  SAME,
+  startMigration,
+  type TestMigration,
+  value,
+} from "../support/migration.js";
+import { startOwnServer } from "../support/server.js";
+
+const WAL = { by: "created_at", every: "month", capture: "wal" } as const;
+
+let db: TestDatabase;
+let session: Session;
+
+async function fresh(server?: Parameters<typeof freshDatabase>[0]): Promise<void> {
+  db = await freshDatabase(server);
+  const admin = await db.session(db.superuserUrl);
+  await admin.query(`ALTER ROLE ${ident(db.role)} REPLICATION`);
+  session = await db.session();
+  await createOrders(session, 400);
+}
+beforeEach(() => fresh());
+afterEach(async () => {
+  const admin = await db.session(db.superuserUrl);
+  await admin.query(
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()",
+  );
+  await db.drop();
+});
+
+/** Triggers on the source, slots and publications. */
+const standing = () =>
+  lines(
+    session,
+    `SELECT 'trigger' AS line FROM pg_trigger WHERE tgrelid = to_regclass('public.orders') AND NOT tgisinternal
+     UNION ALL SELECT 'slot' FROM pg_replication_slots WHERE database = current_database()
+     UNION ALL SELECT 'publication' FROM pg_publication ORDER BY 1`,
+  );
+
+const ops = async (m: TestMigration) => (await m.log()).map(({ op, pair }) => `${op} ${pair}`);
+
+test("a writer would pay for a trigger, or an abort leave a slot that keeps WAL for ever", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("copy");
+  expect(await standing()).toEqual(["publication", "slot"]);
+  await m.run("abort");
+  expect(await standing()).toEqual([]);
+  expect(await value(session, "SELECT count(*) FROM pg_namespace WHERE nspname = 'partway'")).toBe("0");
+});
+
+test("a change while a copy runs, in a subtransaction or none, would be lost, or come although it was rolled back", async () => {
+  const m = await startMigration(db, WAL);
+  m.before(/^INSERT INTO "public"."orders_partitioned"/, async () => {
+    await session.query("BEGIN");
+    await session.query("UPDATE public.orders SET note = 'kept' WHERE id = 1");
+    await session.query("SAVEPOINT s");
+    await session.query("UPDATE public.orders SET note = 'undone' WHERE id = 2");
+    await session.query("ROLLBACK TO s");
+    await session.query("SAVEPOINT s2");
+    await session.query("DELETE FROM public.orders WHERE id = 3");
+    await session.query("RELEASE s2");
+    await session.query("UPDATE public.orders SET id = 9000, created_at = '2025-06-01' WHERE id = 4");
+    await session.query("COMMIT");
+  });
+  await m.through("copy");
+  expect(await ops(m)).toEqual([
+    'u (1,"2025-01-01 00:00:00+00")',
+    "k (3,)",
+    "k (4,)",
+    'r (9000,"2025-06-01 00:00:00+00")',
+  ]);
+  await m.through("index");
+  expect(await m.difference()).toEqual(SAME);
+});
+
+test("killed between the log's COMMIT and the slot's move, a change would stand twice or be lost", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  await session.query("UPDATE public.orders SET note = 'once' WHERE id <= 5");
+  const died = new Error("died");
+  m.before(/pg_replication_slot_advance/, () => Promise.reject(died));
+  const context = m.context();
+  await expect(fillToNow(await context.open(), context)).rejects.toBe(died);
+  await context.close();
+  const before = await m.log();
+  expect(before).toHaveLength(5);
+  await m.takeOver();
+  await session.query("UPDATE public.orders SET note = 'later' WHERE id = 6");
+  const next = m.context();
+  expect(await fillToNow(await next.open(), next)).toBe(1);
+  await next.close();
+  expect((await m.log()).slice(0, 5)).toEqual(before);
+  await m.through("cutover");
+  expect(await m.difference("reverse")).toEqual(SAME);
+});
+
+test("a change that was not read yet when the sides are compared would be taken for a difference", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  m.before(/pg_export_snapshot/, async () => {
+    await session.query("UPDATE public.orders SET note = 'unread' WHERE id = 7");
+    await session.query("UPDATE public.orders SET created_at = '2025-12-01' WHERE id = 8");
+    await session.query("DELETE FROM public.orders WHERE id = 9");
+    await session.query("INSERT INTO public.orders (created_at) VALUES ('2025-03-03')");
+  });
+  await m.through("validate");
+  expect(m.seen("validation").map(({ result, excluded }) => ({ result, excluded }))).toEqual([
+    { result: "equal", excluded: 4 },
+  ]);
+});
+
+test("what a writer without synchronous_commit wrote last before the lock would stay behind", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("validate");
+  // After the last reading beside the lock.
+  m.before(/LOCK TABLE "public"\."orders_partitioned" IN ACCESS EXCLUSIVE/, async () => {
+    await session.query("SET synchronous_commit = off");
+    await session.query("INSERT INTO public.orders (created_at, note) VALUES ('2025-03-03', 'last')");
+    await session.query("UPDATE public.orders SET created_at = '2025-11-11' WHERE id = 10");
+    await session.query("RESET synchronous_commit");
+  });
+  await m.through("cutover");
+  expect(await value(session, "SELECT count(*) FROM public.orders WHERE note = 'last'")).toBe("1");
+  expect(await m.difference("reverse")).toEqual(SAME);
+  // The new table's parent has its own two; nothing is left that keeps WAL.
+  expect(await standing()).toEqual(["trigger", "trigger"]);
+  const retired =
+    "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'public.orders_retired'::regclass AND tgname ~ '^partway_fwd'";
+  expect(await value(session, retired)).toBe("2");
+});
+
+test("a TRUNCATE while a copy runs would leave rows, or start the copy again for ever", async () => {
+  const m = await startMigration(db, WAL);
+  m.before(/^INSERT INTO "public"."orders_partitioned"/, async () => {
+    await session.query("TRUNCATE public.orders");
+  });
+  // Read from the slot when the next copy runs already, which begins after it.
+  m.before(/^DROP TABLE IF EXISTS "public"."orders_partitioned"/, async () => {
+    await session.query("TRUNCATE public.orders");
+    await session.query("INSERT INTO public.orders (created_at, note) VALUES ('2025-03-03', 'after')");
+  });
+  await m.through("index");
+  expect(m.seen("copy-restarted")).toHaveLength(1);
+  await session.query("TRUNCATE public.orders");
+  await m.through("cutover");
+  expect(await value(session, "SELECT count(*) FROM public.orders")).toBe("0");
+  expect(m.seen("copy-restarted").map(({ reason }) => reason)).toEqual([
+    expect.stringContaining("rewritten"),
+    expect.stringContaining("the source was truncated"),
+  ]);
+});
+
+test.each([
+  [
+    "its slot",
+    (m: TestMigration) => `SELECT pg_drop_replication_slot('${walNames(m.plan).slot}')`,
+    /is gone/,
+  ],
+  [
+    "its slot read by somebody else",
+    (m: TestMigration) =>
+      `SELECT count(*) FROM pg_logical_slot_get_binary_changes('${walNames(m.plan).slot}', NULL, NULL,
+         'proto_version', '1', 'publication_names', '${walNames(m.plan).slot}')`,
+    /somebody else has read/,
+  ],
+  [
+    "its publication",
+    (m: TestMigration) => `ALTER PUBLICATION ${walNames(m.plan).slot} SET (publish = 'insert')`,
+    /publication .* was altered/,
+  ],
+])("%s lost, a change would never come: the copy begins again, and says so", async (_, sql, reason) => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  // Stands in the log when the slot goes; what followed it never does.
+  await session.query("UPDATE public.orders SET created_at = '2025-05-05' WHERE id = 11");
+  const context = m.context();
+  expect(await fillToNow(await context.open(), context)).toBe(1);
+  await context.close();
+  await session.query("UPDATE public.orders SET note = 'unread' WHERE id = 12");
+  await session.query(sql(m));
+  await session.query("UPDATE public.orders SET created_at = '2025-07-07' WHERE id = 11");
+  await session.query("UPDATE public.orders SET note = 'unseen' WHERE id = 12");
+  await m.through("cutover");
+  expect(m.seen("copy-restarted").map((event) => event.reason)).toEqual([expect.stringMatching(reason)]);
+  expect(await value(session, "SELECT note FROM public.orders WHERE id = 12")).toBe("unseen");
+  expect(await m.difference("reverse")).toEqual(SAME);
+});
+
+test("a run that is paused at ready would let the server keep WAL until its disk is full", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("validate");
+  const stop = new AbortController();
+  const context = m.context({}, stop);
+  const paused = (_?: number, until?: AbortSignal) => fired(until ?? context.signal);
+  const following = followForward(await context.open(), { ...context, follower: paused }, stop.signal);
+  await session.query("UPDATE public.orders SET note = 'while paused' WHERE id = 15");
+  const read = `SELECT count(*) FROM ${m.sides().log}`;
+  await expect.poll(() => value(session, read), { timeout: 30_000, interval: 20 }).toBe("1");
+  stop.abort();
+  await following;
+  await context.close();
+  await m.through("cutover");
+  expect(await m.difference("reverse")).toEqual(SAME);
+});
+
+test("a role without REPLICATION would stop half-way instead of at the plan", async () => {
+  const admin = await db.session(db.superuserUrl);
+  await admin.query(`ALTER ROLE ${ident(db.role)} NOREPLICATION`);
+  const refused = (await planFor(session, WAL)).refusals;
+  expect(refused.map(({ code, remedy }) => ({ code, remedy }))).toEqual([
+    { code: "no-replication-right", remedy: expect.stringContaining(`ALTER ROLE "${db.role}" REPLICATION`) },
+  ]);
+});
+
+test("a commit that no snapshot sees yet would be applied as the row was, and forgotten; WAL beyond its bound", async () => {
+  const server = await startOwnServer(db.version, { fsync: false });
+  await db.drop();
+  try {
+    await fresh(server);
+    const admin = await db.session(db.superuserUrl);
+    const m = await startMigration(db, WAL);
+    await m.through("index");
+    const context = m.context();
+    const reader = await context.open();
+    await reader.query("SET synchronous_commit = local");
+    await admin.query("SET synchronous_commit = local");
+    // Nobody of that name answers: a COMMIT is in the log, and is not seen until it is cancelled.
+    await admin.query("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    await admin.query("SELECT pg_reload_conf()");
+    // The server takes its time to hear of it: the first few may pass.
+    const made = { updates: 0, isEnough: false };
+    const writing = (async () => {
+      while (!made.isEnough) {
+        made.updates += 1;
+        await session.query("UPDATE public.orders SET note = $1 WHERE id = 13", [String(made.updates)]);
+      }
+    })();
+    const waits = `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
+    await expect.poll(() => value(admin, waits), { timeout: 30_000, interval: 20 }).toBe("1");
+    made.isEnough = true;
+    const filling = fill(reader, context);
+    const asks = `SELECT count(*) FROM pg_stat_activity WHERE pid = ${reader.pid} AND query ~ 'pg_current_snapshot'`;
+    await expect.poll(() => value(admin, asks), { timeout: 30_000, interval: 20 }).toBe("1");
+    expect(await value(admin, `SELECT count(*) FROM ${m.sides().log}`)).toBe("0");
+    expect(await value(admin, "SELECT note FROM public.orders WHERE id = 13")).not.toBe(`${made.updates}`);
+    await admin.query("ALTER SYSTEM RESET synchronous_standby_names");
+    await admin.query("SELECT pg_reload_conf()");
+    await writing;
+    expect((await filling).rows).toBe(made.updates);
+    expect(await value(admin, "SELECT note FROM public.orders WHERE id = 13")).toBe(`${made.updates}`);
+    await context.close();
+
+    await admin.query("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+    await admin.query("SELECT pg_reload_conf()");
+    await session.query("UPDATE public.orders SET note = 'given up' WHERE id = 14");
+    const status = "SELECT wal_status FROM pg_replication_slots";
+    for (let turn = 0; turn < 8 && (await value(admin, status)) !== "lost"; turn++) {
+      await admin.query(
+        "CREATE TABLE public.much AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)",
+      );
+      await admin.query("DROP TABLE public.much");
+      await admin.query("SELECT pg_switch_wal()");
+      await admin.query("CHECKPOINT");
+    }
+    expect(await value(admin, status)).toBe("lost");
+    await m.through("cutover");
+    expect(m.seen("copy-restarted").map(({ reason }) => reason)).toEqual([
+      expect.stringContaining("max_slot_wal_keep_size"),
+    ]);
+    expect(await m.difference("reverse")).toEqual(SAME);
+    await db.drop();
+  } finally {
+    await server.stop();
+    await fresh();
+  }
+});
