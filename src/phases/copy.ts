@@ -12,7 +12,7 @@ import { assertCaptured, assertNoDrift, assertSameTable } from "../sync/guard.js
 import { leavesOf, oidOf } from "../sync/leaves.js";
 import { inLock } from "../sync/lock.js";
 import { withMissingLeaves } from "../sync/outside.js";
-import { markSql, overriding, sidesOf, writableList } from "../sync/pairs.js";
+import { markSql, overriding, REPEATABLE, sidesOf, writableList } from "../sync/pairs.js";
 import { runPool, type Tasks } from "../sync/pool.js";
 import { removeForwardCapture } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
@@ -114,7 +114,7 @@ async function copyBatch(
 ): Promise<number> {
   const { plan, lease } = context;
   return lease.tx(session, async () => {
-    await session.query(markSql(plan));
+    await session.query(`${markSql(plan)}; ${REPEATABLE}`);
     const { count } = await session.query(batchSql(plan, batch.from, batch.to));
     const { filenode } = await session.one(z.object({ filenode: z.string().nullable() }), SQL.filenode, [
       plan.source.oid,

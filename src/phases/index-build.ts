@@ -17,7 +17,7 @@ import { catchUp } from "../sync/catchup.js";
 import { dedupeLeafSql, loggedPairs } from "../sync/dedupe.js";
 import { assertCaptured, assertNoDrift } from "../sync/guard.js";
 import { type LeafRow, leavesOf } from "../sync/leaves.js";
-import { markSql, sidesOf } from "../sync/pairs.js";
+import { markSql, REPEATABLE, sidesOf } from "../sync/pairs.js";
 import { runPool } from "../sync/pool.js";
 import { removeReverseCapture } from "../sync/remove.js";
 import { restartCopy } from "../sync/reset.js";
@@ -186,6 +186,7 @@ async function buildLeafIndexes(
         const from = performance.now();
         progress.begin(worker.pid, at, name);
         await lease.tx(worker, async () => {
+          await worker.query(REPEATABLE);
           if (found !== undefined) await dropHalfBuilt(worker, plan, leaf.table, name);
           await worker.query(leafIndexSql(index, leaf.table, name));
         });

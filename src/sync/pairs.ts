@@ -91,6 +91,13 @@ export function notLogged(plan: Plan, { log, direction }: Sides): string {
   return `NOT EXISTS (SELECT FROM ${log} AS d WHERE ${same(plan, "d", "s")})`;
 }
 
+/**
+ * For work whose loss the server tells by itself: a batch goes with its row in the ledger, a build with its index, and
+ * what is missing is done again. The commit that moves the phase waits for the disk, and for standbys, and with them for
+ * everything before it.
+ */
+export const REPEATABLE = "SET LOCAL synchronous_commit = off";
+
 /** Marks the transaction as Partway's own: the capture triggers skip it. SET LOCAL takes no snapshot. */
 export function markSql(plan: Plan): string {
   return `SET LOCAL ${MARK} = ${literal(plan.nonce)}`;

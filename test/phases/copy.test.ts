@@ -165,6 +165,18 @@ test("a ledger that is written first would call a batch done whose rows never ca
   expect(await copied()).toBe(1000);
 });
 
+test("a crash would take what the next phase builds on, or each batch would wait for the disk", async () => {
+  const seen: string[] = [];
+  const look = (what: string) => async (inside: Session) => {
+    const { rows } = await inside.query("SHOW synchronous_commit");
+    seen.push(`${what}: ${rows[0]?.["synchronous_commit"]}`);
+  };
+  m.before(LEDGER, look("batch"));
+  m.before(/^UPDATE partway\.migration SET phase = \$2/, look("phase"));
+  await m.run("copy");
+  expect(seen).toEqual(["batch: off", "phase: on"]);
+});
+
 test("a batch copied by two processes would stand twice", async () => {
   m.before(LEDGER, async () => {
     const twin = await db.session();
