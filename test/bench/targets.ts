@@ -98,7 +98,12 @@ export const TARGETS: readonly Target[] = [
   },
   {
     name: "saturated writers with capture through WAL, against none",
-    ...{ bound: least(0.95), unit: "x", value: () => null, never: "there is no capture through WAL yet" },
+    ...{
+      bound: least(0.95),
+      unit: "x",
+      value: () => null,
+      never: "this bench does not try --capture wal yet",
+    },
   },
   {
     name: "cutover lock held, 28 leaves, 4 writing clients, median",
