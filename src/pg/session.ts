@@ -156,7 +156,10 @@ export class Session {
     return this.#inTransaction;
   }
 
-  /** Runs one statement; rows come back as text. `name` prepares it under that name on this session. */
+  /**
+   * Runs one statement, or without parameters several, whose last one's result it gives; rows come back as text. `name`
+   * prepares it under that name on this session.
+   */
   async query(
     sql: string,
     params: readonly Param[] = [],
@@ -170,7 +173,9 @@ export class Session {
         this.#client.query<Row>({ text: sql, values: [...params], ...(name === undefined ? {} : { name }) }),
       );
       point.after();
-      return { rows: result.rows, count: result.rowCount ?? 0, command: result.command };
+      // Several statements in one message have a result each, whatever the type says: theirs is the last one's.
+      const last = [result].flat().at(-1) ?? result;
+      return { rows: last.rows, count: last.rowCount ?? 0, command: last.command };
     } catch (error) {
       if (this.#lost || isConnectionError(error)) throw new ConnectionLost(this.#broken ?? error);
       throw error;

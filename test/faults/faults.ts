@@ -126,14 +126,14 @@ const at = (text: RegExp, nth = 1): Moment => ({ text, when: "at", nth });
 
 /** Moments of a migration up to its window, in their order. */
 export const WAY = {
-  "backup, reading": at(/hash_record_extended/),
+  "backup, reading": at(/sum\(hash_record_extended/),
   "shadow, before its commit": before(/SET shadow_oid/),
   "shadow, after its commit": after(/SET shadow_oid/),
   "copy, in the lock of the triggers": at(/CREATE TRIGGER/),
   "copy, before a batch's commit": before(/INSERT INTO partway\.ledger/, 2),
   "copy, after a batch's commit": after(/INSERT INTO partway\.ledger/, 2),
   "index, before a build's commit": before(/ALTER TABLE \S+ ADD CONSTRAINT|CREATE INDEX/, 2),
-  "index, at a VACUUM": at(/VACUUM/),
+  "index, at an ANALYZE": at(/ANALYZE (ONLY )?"public"|VACUUM \(FREEZE, ANALYZE\)/),
   "catch-up, before an apply's commit": before(/apply_forward_forget/),
   "catch-up, after an apply's commit": after(/apply_forward_forget/),
   "validate, exporting the snapshot": at(/pg_export_snapshot/),

@@ -25,7 +25,7 @@ journey(
       ["copy, before a batch's commit", "the holder of the lease is ended", (s) => terminateOther(s, HOLDER)],
       ["copy, before a batch's commit", "the worker's backend is ended", terminate],
       ["index, before a build's commit", "the server crashes", restart],
-      ["index, at a VACUUM", "the statement is cancelled", cancel],
+      ["index, at an ANALYZE", "the statement is cancelled", cancel],
       ["catch-up, before an apply's commit", "the server crashes", restart],
       ["validate, exporting the snapshot", "the backend is ended", terminate],
       ["validate, hashing", "the server crashes", restart],

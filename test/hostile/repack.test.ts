@@ -67,7 +67,7 @@ describe.skipIf(skipped)(`pg_repack${why}`, () => {
     const migration = await start("first");
     await migration.run("shadow");
     // Measured, and no transaction open: pg_repack waits for every transaction that is older than it.
-    migration.before(/^\s*SELECT batch::text AS batch/, () => repack("first"));
+    migration.before(/^\s*SELECT from_block::text AS from/, () => repack("first"));
     await migration.through("cutover");
     expect(migration.seen("copy-restarted")).toMatchObject([
       { reason: expect.stringContaining("pg_repack") },
