@@ -165,10 +165,20 @@ test("stopping a backup would hang, or leave a file that looks like one", async 
   const running = faultOf(runPhase(on));
   const watcher = await shop.db().session();
   for (let waiting = 0; waiting === 0; )
-    waiting = (await watcher.one(Waiting, "SELECT count(*)::text AS n FROM pg_locks WHERE NOT granted")).n;
+    waiting = (
+      await watcher.one(
+        Waiting,
+        "SELECT count(*)::text AS n FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+      )
+    ).n;
   on.abort.abort(new Error("the operator"));
   expect(await running).toMatchObject({ kind: "stopped", exitCode: 5, next: `partway resume ${plan.id}` });
-  expect(await watcher.one(Waiting, "SELECT count(*)::text AS n FROM pg_locks WHERE NOT granted")).toEqual({
+  expect(
+    await watcher.one(
+      Waiting,
+      "SELECT count(*)::text AS n FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    ),
+  ).toEqual({
     n: 0,
   });
   expect(await readdir(dir)).toEqual([]);
@@ -345,7 +355,12 @@ test.runIf(usable.includes("pg_dump"))(
     await waiter.begin();
     const locked = waiter.query(`LOCK TABLE ${RICH_TABLE} IN ACCESS EXCLUSIVE MODE`);
     for (let waiting = 0; waiting === 0; )
-      waiting = (await watcher.one(Waiting, "SELECT count(*)::text AS n FROM pg_locks WHERE NOT granted")).n;
+      waiting = (
+        await watcher.one(
+          Waiting,
+          "SELECT count(*)::text AS n FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+      ).n;
     await writeFile(join(shop.dir(), "go"), "go\n");
     expect(await running).toMatchObject({ kind: "lock-busy", exitCode: 6 });
     await locked;
