@@ -177,18 +177,21 @@ test("a crash would take what the next phase builds on, or each batch would wait
   expect(seen).toEqual(["batch: off", "phase: on"]);
 });
 
-test("a batch copied by two processes would stand twice", async () => {
-  m.before(LEDGER, async () => {
-    const twin = await db.session();
-    await twin.tx(async () => {
-      await twin.query(markSql(m.plan));
-      const { count: rows } = await twin.query(batchSql(m.plan, 0, 4));
-      await twin.query(
-        "INSERT INTO partway.ledger (migration, generation, batch, from_block, to_block, rows) VALUES ($1, 1, 0, 0, 4, $2)",
-        [m.plan.id, rows],
-      );
-    });
+/** Another process copies blocks [from, to) as batch `number`, with none of the checks. */
+async function copyBeside(number: number, from: number, to: number): Promise<void> {
+  const twin = await db.session();
+  await twin.tx(async () => {
+    await twin.query(markSql(m.plan));
+    const { count } = await twin.query(batchSql(m.plan, from, to));
+    await twin.query(
+      "INSERT INTO partway.ledger (migration, generation, batch, from_block, to_block, rows) VALUES ($1, 1, $2, $3, $4, $5)",
+      [m.plan.id, number, from, to, count],
+    );
   });
+}
+
+test("a batch copied by two processes would stand twice", async () => {
+  m.before(LEDGER, () => copyBeside(0, 0, 4));
   await expect(m.run("copy")).rejects.toMatchObject({ code: "23505" });
   expect(await copied()).toBe(await ledgerRows());
   await m.run("copy");
@@ -279,17 +282,7 @@ test("a longer batch over blocks that another process has copied would put them 
   m.before(LEDGER, kill);
   await expect(m.run("copy")).rejects.toThrow(/connection to the server lost/);
   await m.takeOver();
-  m.before(LEDGER, async () => {
-    const twin = await db.session();
-    await twin.tx(async () => {
-      await twin.query(markSql(m.plan));
-      const { count: rows } = await twin.query(batchSql(m.plan, 8, 12));
-      await twin.query(
-        "INSERT INTO partway.ledger (migration, generation, batch, from_block, to_block, rows) VALUES ($1, 1, 2, 8, 12, $2)",
-        [m.plan.id, rows],
-      );
-    });
-  });
+  m.before(LEDGER, () => copyBeside(2, 8, 12));
   // Blocks 0 to 16 are batch 0: its number is no other's.
   await expect(m.run("copy", { batchBlocks: 16 })).rejects.toThrow(
     /blocks 0 to 16 .* two batches of the ledger/,

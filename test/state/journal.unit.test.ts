@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { PartwayError } from "../../src/errors.js";
 import type { RunEvent } from "../../state/events.js";
 import { Journal } from "../../state/journal.js";
@@ -357,6 +357,38 @@ describe("the file", () => {
       expect(db.pragma("foreign_keys", { simple: true })).toBe(1);
       db.close();
     }
+  });
+
+  test("what is only told is not waited for, and nothing else would be lost in a power cut for it", () => {
+    const pragma = vi.spyOn(Sqlite.prototype, "pragma");
+    const synchronous = () =>
+      pragma.mock.calls
+        .findLast(([text]) => text.startsWith("synchronous = "))?.[0]
+        .split(" ")
+        .at(-1);
+    const seen: string[] = [];
+    const journal = Journal.open(directory.file(), "write", {
+      onWrite: ({ label, point }) => {
+        if (point === "inside") seen.push(`${label} ${synchronous()}`);
+      },
+    });
+    const paused: RunEvent = { event: "paused", at: AT, migration: "x" };
+    add(journal, "x");
+    journal.event(paused);
+    journal.command("x", "pause", AT);
+    journal.measurement("x", { name: "a", value: 1, at: AT });
+    const { message } = failure(() => journal.event({ ...paused, migration: "nobody" }));
+    journal.command("x", "pause", AT);
+    journal.close();
+    pragma.mockRestore();
+    expect(message).toContain("no such migration");
+    expect(seen).toEqual([
+      "create FULL",
+      "event paused NORMAL",
+      "command FULL",
+      "measurement NORMAL",
+      "command FULL",
+    ]);
   });
 
   test("an older journal is brought forward whole or not at all", () => {
