@@ -117,7 +117,7 @@ async function settle(options: PlanOptions & RawSettings) {
 }
 
 /** What a migration would do. Touches nothing. Errors: bad-input; refusals are part of the plan. */
-export async function plan(options: PlanOptions): Promise<Plan> {
+export async function plan(options: PlanOptions & Pick<RawSettings, "workers">): Promise<Plan> {
   const { request, target, merged } = await settle(options);
   return planned(target, request, parseSettings(merged), asksOf(merged));
 }
@@ -142,7 +142,11 @@ async function planned(
         await readMeans(session),
         asked.areWorkersGiven ? settings.workers : undefined,
       );
-      const made = await planOn(session, target, request, { ...asked, workers: means.workers });
+      const made = await planOn(session, target, request, {
+        ...asked,
+        workers: means.workers,
+        buildBytes: means.build.memoryKb * 1024,
+      });
       const checks = await previewChecks(session, made.names, settings);
       const throttle = await previewThrottle(session, made, settings.throttle);
       const space = freeSpace(made, asked.freeDiskBytes);
@@ -159,7 +163,7 @@ async function planOn(
   session: Session,
   target: Target,
   request: ReturnType<typeof parseRequest>,
-  how: ForecastSettings & { workers: number },
+  how: ForecastSettings & { workers: number; buildBytes: number },
 ): Promise<Plan> {
   const table = await readTable(session, request.table);
   // Folded as psql folds it; a column that is not there is named by the survey, with the columns that are.
@@ -174,6 +178,7 @@ async function planOn(
     nonce: randomBytes(12).toString("hex"),
     sample: how.sample ? await sampleTable(session, table) : { why: "--no-sample" },
     workers: how.workers,
+    buildBytes: how.buildBytes,
   });
   const pooler = await poolerRefusal(session, () => Session.open(target));
   const standby = await standbyRefusal(session);

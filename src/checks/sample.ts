@@ -114,9 +114,10 @@ SELECT current_setting('data_checksums')::bool OR current_setting('wal_log_hints
        CASE WHEN since.seconds >= 86400
             THEN (u.n_tup_ins + u.n_tup_upd + u.n_tup_del) / since.seconds END AS "writesPerSecond"
   FROM pg_catalog.pg_class t LEFT JOIN pg_catalog.pg_stat_all_tables u ON u.relid = t.oid,
-       LATERAL (SELECT extract(epoch FROM clock_timestamp() - coalesce(
-                  (SELECT stats_reset FROM pg_catalog.pg_stat_database WHERE datname = current_database()),
-                  pg_postmaster_start_time()))::float8 AS seconds) AS since
+       -- NULL where they were never reset: they outlive a restart, so nobody knows since when they count.
+       LATERAL (SELECT extract(epoch FROM clock_timestamp() - (
+                  SELECT stats_reset FROM pg_catalog.pg_stat_database WHERE datname = current_database())
+                )::float8 AS seconds) AS since
  WHERE t.oid = $1::oid`;
 
 /**
@@ -156,6 +157,7 @@ export async function sampleTable(session: Session, table: TableInfo): Promise<T
     server: { ...server, sinceCheckpoint: checkpoint?.[0] ?? null },
     probeMs: probe,
     hashRowUs: warm === null ? null : (warm * 1000) / rows.value.length,
+    leastHashRowUs: (LIMIT_MS * 1000) / rows.value.length,
     // Less than twice as long is chance, not a disk.
     blockSeconds: cold === null || warm === null || cold < 2 * warm ? 0 : (cold - warm) / 1000 / blocksRead,
   };

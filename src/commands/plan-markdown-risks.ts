@@ -9,10 +9,13 @@ import { code, prose, table } from "./markdown.js";
 export function goingWrong(plan: Plan): string {
   const { request, names } = plan;
   const column = request.scheme.column;
+  const isWal = request.capture === "wal";
   const rows: [string, string, string][] = [
     [
       "The process, its machine or the connection dies",
-      "Nothing is lost: triggers go on capturing in the database. What was committed is not done twice.",
+      isWal
+        ? "Nothing is lost: a replication slot keeps the changes, and with them WAL, until it is read. What was committed is not done twice."
+        : "Nothing is lost: triggers go on capturing in the database. What was committed is not done twice.",
       code("partway resume <id>"),
     ],
     [
@@ -71,7 +74,7 @@ export function going({ request, names }: Plan): string {
   const kept = durationText(request.keepSeconds);
   const retired = code(`${names.schema}.${names.retired}`);
   return [
-    `- Before cutover: ${code("partway abort <id>")} removes everything Partway made. The table has not been touched but for its capture triggers.`,
+    `- Before cutover: ${code("partway abort <id>")} removes everything Partway made. The table has not been touched but for ${request.capture === "wal" ? "its publication" : "its capture triggers"}.`,
     `- For ${code(kept)} after cutover, by the database's clock: ${code("partway rollback <id>")} brings ${retired} up to date and swaps the names back, under the same lock discipline. No write made since is lost; ${code("partway status <id>")} says at every moment whether it is safe and why not, ${code("partway extend <id> --by 24h")} makes the time longer.`,
     `- After that, or after ${code("partway finalize <id>")}: no way back but the backup (${code("partway restore")}), which does not have the writes made since.`,
   ].join("\n");

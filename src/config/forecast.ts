@@ -9,10 +9,15 @@ export interface ForecastSettings {
   sample: boolean;
 }
 
+/** A full disk has 0 bytes free, which is an answer: everything is refused. */
+function parseFree(text: string): number {
+  return /^0+$/.test(text.trim()) ? 0 : parseBytes(text, "--free-disk", "bytes", "50GB");
+}
+
 /** Errors: bad-input naming the option. */
 export function parseForecast({ freeDisk, sample }: RawOptions): ForecastSettings {
   return {
-    freeDiskBytes: freeDisk === undefined ? null : parseBytes(freeDisk, "--free-disk", "bytes", "50GB"),
+    freeDiskBytes: freeDisk === undefined ? null : parseFree(freeDisk),
     sample: sample ?? true,
   };
 }

@@ -2,7 +2,7 @@
 import { plan } from "../api.js";
 import type { RawSettings } from "../config/request.js";
 import { asPartwayError, EXIT, type PartwayError } from "../errors.js";
-import type { Plan } from "../plan/types.js";
+import type { Forecast, Plan } from "../plan/types.js";
 import type { TableEntry } from "./order.js";
 import { hindrance, type Placed } from "./standing.js";
 import { type AllOptions, readTables, type Tables, worst } from "./tables.js";
@@ -55,11 +55,21 @@ export async function planTables({ order, placed }: Tables, options: AllOptions)
     forecast: {
       tables: begun.length,
       seconds: { low: sum((p) => p.forecast.seconds.low), high: sum((p) => p.forecast.seconds.high) },
-      extraDiskBytes: sum((p) => p.forecast.extraDiskBytes),
+      extraDiskBytes: diskTogether(begun.map((p) => p.forecast)),
       walBytes: sum((p) => p.forecast.walBytes),
     },
     exitCode: worst(tables.map(codeOf)),
   };
+}
+
+/** New tables stay, one beside the other; change log, sort files and WAL come and go with each table. */
+export function diskTogether(forecasts: readonly Forecast[]): number {
+  const parts = forecasts.map(({ extraDiskBytes, disk }) => {
+    const passing = disk === undefined ? 0 : disk.log + disk.sort + disk.wal;
+    return { staying: extraDiskBytes - passing, passing };
+  });
+  const staying = parts.reduce((all, one) => all + one.staying, 0);
+  return staying + Math.max(0, ...parts.map(({ passing }) => passing));
 }
 
 async function planOne(entry: TableEntry, place: Placed, options: AllOptions): Promise<PlannedTable> {
@@ -73,11 +83,11 @@ async function planOne(entry: TableEntry, place: Placed, options: AllOptions): P
     migration: migrationOf(standing),
   };
   if (standing.kind !== "new") return { ...facts, plan: null, error: hindrance(place) };
-  const { url, config, keep, freeDisk, sample } = options;
+  const { url, config, keep, freeDisk, sample, workers } = options;
   try {
     return {
       ...facts,
-      plan: await plan({ table: entry.name, url, config, keep, freeDisk, sample }),
+      plan: await plan({ table: entry.name, url, config, keep, freeDisk, sample, workers }),
       error: null,
     };
   } catch (error) {

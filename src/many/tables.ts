@@ -22,8 +22,10 @@ export interface AllOptions extends ConnectOptions, StateOptions {
   config?: string | undefined;
   /** Retention window of every table; wins over the file. */
   keep?: string | undefined;
-  /** Free space on the server's disk for all of them together. */
+  /** Free space on the server's disk; each table is judged by itself. */
   freeDisk?: string | undefined;
+  /** Connections of each table's run; by the server when nothing is said. */
+  workers?: string | undefined;
   /** false: no samples for the forecasts. */
   sample?: boolean | undefined;
 }

@@ -49,7 +49,7 @@ export function phaseSeconds(input: TimeInput): { phase: "copy" | "index" | "val
     made.heapPages * REFERENCE.index.page +
     analysed * table.columns.length * REFERENCE.index.value +
     leaves.length * REFERENCE.index.leaf;
-  const hashRowUs = sample.hashRowUs ?? REFERENCE.validate.hashUs * scale;
+  const hashRowUs = sample.hashRowUs ?? Math.max(sample.leastHashRowUs, REFERENCE.validate.hashUs * scale);
   const hashed = (2 * rows * hashRowUs) / 1e6 / WORKERS;
   return [
     { phase: "copy", seconds: FIXED.copy + copy * scale * share + disk },

@@ -44,6 +44,8 @@ export interface ForecastInput {
   sample?: TableSample | NoSample | undefined;
   /** Connections of copy, index and validation. */
   workers?: number | undefined;
+  /** Memory of each index build; default: the server's maintenance_work_mem. */
+  buildBytes?: number | undefined;
 }
 
 /** Time, extra disk at its peak, and WAL. */
@@ -78,7 +80,7 @@ function proportional(table: TableInfo, survey: Survey, why: string | null): For
 }
 
 function sampled(input: ForecastInput, sample: TableSample): Forecast {
-  const { table, workers = DEFAULT_WORKERS } = input;
+  const { table, workers = DEFAULT_WORKERS, buildBytes = sample.server.maintenanceBytes } = input;
   const rows = rowsOf(input, sample);
   const facts = { ...input, sample, rows };
   const made = newTable(facts);
@@ -95,7 +97,7 @@ function sampled(input: ForecastInput, sample: TableSample): Forecast {
   const seconds = { low: Math.ceil(low), high: Math.ceil(low * BUSIER_FACTOR) };
   const { server, writesPerSecond } = sample;
   const log = Math.ceil((writesPerSecond ?? 0) * seconds.high * LOG_ROW_BYTES);
-  const sort = made.largestIndex > server.maintenanceBytes ? Math.ceil(made.largestIndex * workers) : 0;
+  const sort = made.largestIndex > buildBytes ? Math.ceil(made.largestIndex * workers) : 0;
   const disk = {
     heap: Math.ceil(made.heap),
     toast: Math.ceil(made.toast),
@@ -150,6 +152,9 @@ function basisOf(table: TableInfo, sample: TableSample, rows: number, log: numbe
   return [
     `By a sample of ${count(blocksRead)} of ${count(table.blocks)} blocks (${count(sample.rows.length)} rows), for ${count(rows)} rows without the old table's bloat;`,
     "times by how fast this server read, hashed and sorted just now, writing assumed at the rate of a measured server; the high time allows for a busier hour.",
+    ...(sample.hashRowUs === null
+      ? ["Hashing these rows took longer than is waited for: validation takes what is said, or more."]
+      : []),
     server.walKeptBy === null
       ? "WAL on disk is counted up to max_wal_size: nothing was seen that keeps more."
       : `WAL on disk is counted in full: it is kept by ${server.walKeptBy}.`,
@@ -161,7 +166,7 @@ function basisOf(table: TableInfo, sample: TableSample, rows: number, log: numbe
   ].join(" ");
 }
 
-/** The forecast by phase, seconds on an idle machine and on a busy one. Of a plan that an older Partway made, by its shares. */
+/** The forecast by phase, seconds now and in a busier hour. Of a plan that an older Partway made, by its shares. */
 export function phaseForecast({ seconds, phases }: Forecast): ForecastPhase[] {
   if (phases !== undefined) return phases;
   const share = (phase: keyof typeof MEASURED.seconds) => MEASURED.seconds[phase] / MEASURED_SECONDS;

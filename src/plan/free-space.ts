@@ -1,9 +1,19 @@
 /** Does the migration fit the free space that the operator states? PostgreSQL cannot say how much there is. Pure. */
 import prettyBytes from "pretty-bytes";
-import type { Plan, Refusal, Warning } from "./types.js";
+import type { Forecast, Plan, Refusal, Warning } from "./types.js";
 
 /** A forecast is held to be right within a quarter (test/plan/forecast.test.ts): above this it may not fit. */
 const WARN_SHARE = 0.8;
+
+/**
+ * Without a sample nobody has added up what else the disk holds at the peak: all WAL is counted as kept. Of a table with
+ * a sample the forecast is the peak.
+ */
+function peakOf({ extraDiskBytes, walBytes, sampled }: Forecast): { needed: number; by: string } {
+  return sampled === true
+    ? { needed: extraDiskBytes, by: "Forecasts are right within a quarter" }
+    : { needed: extraDiskBytes + walBytes, by: "No sample was taken, so this is a rule of thumb" };
+}
 
 /** A refusal when the peak is more than `bytes`, a warning when it is close. null: not stated, so not judged. */
 export function freeSpace(
@@ -11,7 +21,7 @@ export function freeSpace(
   bytes: number | null,
 ): { refusals: Refusal[]; warnings: Warning[] } {
   if (bytes === null) return { refusals: [], warnings: [] };
-  const needed = forecast.extraDiskBytes;
+  const { needed, by } = peakOf(forecast);
   const [peak, free] = [prettyBytes(needed), prettyBytes(bytes)];
   const table = `${names.schema}.${names.source}`;
   if (needed > bytes)
@@ -34,8 +44,7 @@ export function freeSpace(
       {
         code: "disk-nearly-full",
         what: `migrating ${table} takes ${peak} of disk at its peak: ${share} % of the ${free} that are free by --free-disk`,
-        advice:
-          "Forecasts are right within a quarter: make more room, or watch the disk during the run (runbooks/disk-filling.md).",
+        advice: `${by}: make more room, or watch the disk during the run (runbooks/disk-filling.md).`,
       },
     ],
   };

@@ -28,6 +28,8 @@ export interface PlanInput {
   sample?: TableSample | NoSample | undefined;
   /** Connections that the run will have; left out: the default. */
   workers?: number;
+  /** What each index build may take of memory before it sorts on the disk. */
+  buildBytes?: number;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface PlanInput {
  * not be decided is empty (no leaves without a partition column, no key without a usable index).
  */
 export function makePlan(input: PlanInput): Plan {
-  const { table, survey, request: asked, fingerprint, id, nonce, sample, workers } = input;
+  const { table, survey, request: asked, fingerprint, id, nonce, sample, workers, buildBytes } = input;
   const column = findColumn(table, asked.scheme.column);
   const key = chooseKey(table, asked.keyIndex);
   const request = column === null ? asked : { ...asked, scheme: { ...asked.scheme, column: column.name } };
@@ -76,7 +78,7 @@ export function makePlan(input: PlanInput): Plan {
     consequences:
       column === null || key === null ? [] : consequencesOf({ table, request, column, key, leaves }),
     ...(warnings.length === 0 ? {} : { warnings }),
-    forecast: forecast({ table, survey, leaves, indexes, partitionBy, sample, workers }),
+    forecast: forecast({ table, survey, leaves, indexes, partitionBy, sample, workers, buildBytes }),
     fingerprint,
   };
 }

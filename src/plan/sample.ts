@@ -1,4 +1,4 @@
-/** What a bounded look at a few blocks says of the rows, the indexes and the server (read by catalog/sample.ts). */
+/** What a bounded look at a few blocks says of the rows, the indexes and the server (read by checks/sample.ts). */
 
 export interface SampledColumn {
   name: string;
@@ -52,10 +52,12 @@ export interface TableSample {
   /** Rows written a second, on average since statistics were reset; null: not known. */
   writesPerSecond: number | null;
   server: SampledServer;
-  /** Milliseconds of the server for `PROBE` (catalog/sample.ts), which has nothing to do with the table; the middle of five. */
+  /** Milliseconds of the server for `PROBE` (checks/sample.ts), which has nothing to do with the table; the middle of five. */
   probeMs: number;
   /** Microseconds to read and hash one of the sampled rows, in memory; null: it took too long, or cannot be done. */
   hashRowUs: number | null;
+  /** What it takes at least where it took too long: large values are read and hashed too. */
+  leastHashRowUs: number;
   /** Seconds the first reading of a block took longer than the second: what the disk adds; 0: all was in memory. */
   blockSeconds: number;
 }

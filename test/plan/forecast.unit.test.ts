@@ -1,6 +1,7 @@
 /** The forecast's arithmetic: what is wrong here fills a disk that was said to be large enough. */
 import { describe, expect, test } from "vitest";
 import { parseForecast } from "../../src/config/forecast.js";
+import { diskTogether } from "../../src/many/plan.js";
 import { forecast } from "../../src/plan/forecast.js";
 import { checkpoints, newTable, walBytes, walOf } from "../../src/plan/forecast-bytes.js";
 import { freeSpace } from "../../src/plan/free-space.js";
@@ -32,7 +33,7 @@ function sampleOf(over: Partial<TableSample> = {}): TableSample {
     rows: Array.from({ length: 1000 }, () => [8, 8]),
     ...{ blocksRead: 64, rowsPerBlock: 185, analysedBlocks: 6000 },
     indexes: [{ name: "orders_pkey", share: 1, expressionWidths: [] }],
-    ...{ writesPerSecond: null, server, probeMs: 20, hashRowUs: 1, blockSeconds: 0 },
+    ...{ writesPerSecond: null, server, probeMs: 20, hashRowUs: 1, leastHashRowUs: 0, blockSeconds: 0 },
     ...over,
   };
 }
@@ -181,6 +182,9 @@ describe("the forecast", () => {
       phase(of({ hashRowUs: 0.9 }), "validate"),
       5,
     );
+    const large = of({ hashRowUs: null, leastHashRowUs: 1_000 });
+    expect(phase(large, "validate")).toBeGreaterThan(500 * phase(of({ hashRowUs: null }), "validate"));
+    expect(large.basis).toContain("validation takes what is said, or more");
     expect(phase(of({ hashRowUs: 10 }), "validate")).toBeGreaterThan(phase(of({}), "validate") + 8);
     expect(phase(of({ blockSeconds: 0.001 }), "copy")).toBeCloseTo(phase(of({}), "copy") + 6, 5);
     expect(phase(of({}, 4), "copy")).toBeLessThan(phase(of({}), "copy"));
@@ -197,7 +201,10 @@ describe("the forecast", () => {
 describe("--free-disk", () => {
   const judged = (needed: number, bytes: number | null) => {
     const plan = planOf();
-    const found = freeSpace({ ...plan, forecast: { ...plan.forecast, extraDiskBytes: needed } }, bytes);
+    const found = freeSpace(
+      { ...plan, forecast: { ...plan.forecast, sampled: true, extraDiskBytes: needed } },
+      bytes,
+    );
     return { refused: found.refusals.map((r) => r.code), warned: found.warnings.map((w) => w.code) };
   };
 
@@ -211,12 +218,46 @@ describe("--free-disk", () => {
     expect(judged(needed, free)).toEqual({ refused, warned });
   });
 
+  test("without a sample the WAL would not count, and a rule of thumb would be called right within a quarter", () => {
+    const plan = planOf();
+    const rough = {
+      ...plan,
+      forecast: { ...plan.forecast, sampled: false, extraDiskBytes: 60, walBytes: 50 },
+    };
+    expect(freeSpace(rough, 100).refusals.map(({ code }) => code)).toEqual(["disk-too-small"]);
+    expect(freeSpace(rough, 120).warnings[0]?.advice).toMatch(
+      /^No sample was taken, so this is a rule of thumb/,
+    );
+  });
+
+  test("the room that a refusal asks for could not be typed", () => {
+    const [refusal] = freeSpace(
+      { ...planOf(), forecast: { ...planOf().forecast, extraDiskBytes: 5.377e9 } },
+      1,
+    ).refusals;
+    const [asked = ""] = /\d[\d.]* [kMGT]?B/.exec(refusal?.remedy ?? "") ?? [];
+    expect(asked).toMatch(/\d\.\d+ GB/);
+    expect(parseForecast({ freeDisk: asked }).freeDiskBytes).toBeGreaterThan(5.377e9);
+    expect(parseForecast({ freeDisk: "2000000000000" }).freeDiskBytes).toBe(2e12);
+    expect(parseForecast({ freeDisk: "0" }).freeDiskBytes).toBe(0);
+  });
+
+  test("several tables would need room for the passing files of all of them at once", () => {
+    const disk = { heap: 60, toast: 0, indexes: 40, log: 5, sort: 10, wal: 85 };
+    const one = { ...planOf().forecast, extraDiskBytes: 200, disk };
+    const other = { ...planOf().forecast, extraDiskBytes: 120, disk: { ...disk, log: 0, sort: 0, wal: 20 } };
+    const old = { ...planOf().forecast, extraDiskBytes: 7 };
+    delete old.disk;
+    expect(diskTogether([one, other, old])).toBe(100 + 100 + 7 + 100);
+    expect(diskTogether([])).toBe(0);
+  });
+
   test("a size would be read as another", () => {
     const free = (text: string) => parseForecast({ freeDisk: text }).freeDiskBytes;
     expect(free("50GB")).toBe(50e9);
     expect(free("2 TB")).toBe(2e12);
     expect(free("123456")).toBe(123_456);
-    for (const wrong of ["", "0", "50G", "-1GB", "1.5GB", "lots"])
+    for (const wrong of ["", "0GB", "50G", "-1GB", "1.GB", "lots"])
       expect(() => free(wrong), wrong).toThrow(/--free-disk/);
   });
 });

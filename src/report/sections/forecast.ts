@@ -26,7 +26,7 @@ export function forecastSection(history: History): Section {
           ),
           time("copy, indexes and validation", forecast.seconds, worked, complete),
           ...disk(history),
-          wal(history),
+          wal(history, complete),
         ],
       },
       ...(worked > 0 ? [] : [NOT_MEASURED]),
@@ -84,12 +84,14 @@ function disk(history: History): Cell[][] {
 }
 
 /** From the beginning of the copy to the end of validation, as far as it has come. */
-function wal(history: History): Cell[] {
+function wal(history: History, complete: boolean): Cell[] {
   const positions = history.measurements
     .filter(({ name }) => name === "wal-position")
     .map(({ value }) => value);
   const written = positions.length < 2 ? null : (positions.at(-1) ?? 0) - (positions[0] ?? 0);
-  return amount("WAL", history.plan.forecast.walBytes, written, " by the whole server");
+  const { walBytes } = history.plan.forecast;
+  if (complete || written === null) return amount("WAL", walBytes, written, " by the whole server");
+  return ["WAL", bytes(walBytes), `${bytes(written)} by the whole server so far`, ""];
 }
 
 function notes({ plan }: History): Block[] {
