@@ -169,35 +169,11 @@ describe("a run's lines", () => {
     ]);
   });
 
-  const lockTry = (second: number, attempt: number, outcome: string, timeoutMs: number, waitedMs: number) =>
-    line(second, {
-      event: "lock-try",
-      purpose: "the cutover",
-      attempt,
-      outcome,
-      ...{ timeoutMs, waitedMs, blockers: [] },
-    });
   const swap = (second: number, waitedMs: number, heldMs: number) =>
     line(second, {
       ...{ event: "cutover", direction: "forward", tries: 2, waitedMs, heldMs },
       ...{ longestStallMs: 0, drainedKeys: 0 },
     });
-
-  test("a swap's wait for the locks is that of its longest try, however long its bound was", () => {
-    const quick = eventsOf([
-      { ...lockTry(1, 1, "acquired", 100, 90), purpose: "capture" },
-      lockTry(10, 1, "acquired", 100, 3),
-      swap(10, 3, 20),
-    ]);
-    expect(swapValues(quick, [])).toMatchObject({ lockWaitMs: 3, heldMs: 20 });
-    const tried = eventsOf([
-      lockTry(10, 1, "timeout", 100, 108),
-      lockTry(10, 2, "acquired", 125, 118),
-      swap(10, 118, 20),
-    ]);
-    expect(swapValues(tried, [])).toMatchObject({ lockWaitMs: 100, waitedMs: 118 });
-    expect(swapValues([], [])).toEqual({});
-  });
 
   test("what stalls in the second after the swap is a stall of the swap, what comes later is not", () => {
     const events = eventsOf([swap(10, 3, 20)]);

@@ -8,6 +8,7 @@ import { type Known, nextStatement } from "./mix.js";
 import { inFolder, runArgs, typed } from "./partway.js";
 import type { Shape } from "./table.js";
 import { swapValues } from "./under-writers.js";
+import { watchStrongLocks } from "./waits.js";
 import { startWriters } from "./writers.js";
 
 const CLIENTS = 4;
@@ -26,8 +27,9 @@ export async function swapUnderWriters(
     await typed(folder, runArgs(shape, "--until", "validate"));
     const writers = await startWriters({ url, perSecond: null, clients: CLIENTS, rows: shape.rows });
     await sleep(WARM_MS);
+    const locks = watchStrongLocks(url);
     // Ended also when the cutover fails: its error is told then.
-    const swapping = typed(folder, ["cutover", "--json", "--no-hold"], env);
+    const swapping = typed(folder, ["cutover", "--json", "--no-hold"], env).finally(() => locks.stop());
     const [events, wrote, freshMs] = await swapping.then(
       async (lines) => {
         await sleep(AFTER_MS);
@@ -44,7 +46,7 @@ export async function swapUnderWriters(
     for (const failure of wrote.failures) console.log(`  a writer was told: ${failure}`);
     return {
       ...swapValues(events, wrote.samples),
-      ...{ observedStallMs: swap.longestStallMs, freshMs },
+      ...{ observedStallMs: swap.longestStallMs, freshMs, lockWaitMs: await locks.stop() },
       errors: wrote.samples.filter(({ ok }) => !ok).length,
     };
   });

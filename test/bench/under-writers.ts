@@ -127,10 +127,7 @@ function againstBefore(
 /** A connection that meets the partitions, or a queue behind the lock, is through by then. */
 const AFTER_SWAP_MS = 1_000;
 
-/**
- * The first swap, and the longest statement from before its lock was sought until a second after it; nothing where none
- * is told. `lockWaitMs`: the longest that one try to have the locks can have held a writer up.
- */
+/** The first swap, and the longest statement from before its lock was sought until a second after it; or nothing. */
 export function swapValues(events: Lines, samples: readonly Sample[]): Record<string, number> {
   const [swap] = ofKind(events, "cutover");
   if (swap === undefined) return {};
@@ -139,30 +136,10 @@ export function swapValues(events: Lines, samples: readonly Sample[]): Record<st
   return {
     heldMs: swap.heldMs,
     waitedMs: swap.waitedMs,
-    lockWaitMs: lockWait(events),
     tries: swap.tries,
     drainedKeys: swap.drainedKeys,
     writerStallMs: longestTouching(samples, span),
   };
-}
-
-/**
- * A try waits no longer than its bound, nor than the time since the try before it was told (`waitedMs` counts from the
- * first one's begin).
- */
-function lockWait(events: Lines): number {
-  const [swap] = ofKind(events, "cutover");
-  const last = swap === undefined ? 0 : at(swap);
-  const tries = ofKind(events, "lock-try").filter((one) => at(one) <= last);
-  const purpose = tries.at(-1)?.purpose;
-  const own = tries.filter((one) => one.purpose === purpose);
-  return Math.max(
-    0,
-    ...own.map(({ timeoutMs, waitedMs, attempt }, i) => {
-      const before = attempt === 1 ? 0 : (own[i - 1]?.waitedMs ?? 0);
-      return Math.min(timeoutMs, waitedMs - before);
-    }),
-  );
 }
 
 /** Rows of the change log when the drain after the index builds is told; null when it never was. */

@@ -1,6 +1,6 @@
 /** What the writers' backends were waiting for, looked at often: the cause of a late answer can be read from it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { connected } from "./database.js";
+import { connected, numberOf } from "./database.js";
 import type { Span } from "./latency.js";
 
 /** The view itself takes a millisecond or two of a processor. */
@@ -67,4 +67,37 @@ export function waitsIn(looks: readonly Look[], { from, to }: Omit<Span, "name">
   for (const { at, counts } of looks)
     if (at >= from && at < to) for (const wait of WAITS) sums[wait] += counts[wait] ?? 0;
   return sums;
+}
+
+/** A wait shorter than this may not be seen, and each is seen up to so much too short: a verdict on it is strict. */
+const LOCK_EVERY_MS = 5;
+
+/**
+ * The longest that Partway has been seen waiting for a strong lock until `stop`, ms. The time its own lines tell has the
+ * drain before the lock in it, in which nobody waits.
+ */
+export function watchStrongLocks(url: string): { stop(): Promise<number> } {
+  const over = new AbortController();
+  const looking = connected(url, async (client) => {
+    let longest = 0;
+    while (!over.signal.aborted) {
+      const ms = await numberOf(
+        client,
+        `SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart) * 1000), 0)
+           FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+          WHERE NOT l.granted AND l.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock')
+            AND a.application_name LIKE 'partway%'`,
+      );
+      longest = Math.max(longest, ms);
+      await sleep(LOCK_EVERY_MS, undefined, { signal: over.signal }).catch(() => undefined);
+    }
+    return longest;
+  });
+  looking.catch(() => undefined);
+  return {
+    stop: () => {
+      over.abort();
+      return looking;
+    },
+  };
 }
