@@ -280,7 +280,7 @@ describe("targets", () => {
     const of = result([
       {
         part: "partway-500",
-        values: { "window.p99Ratio": 9, "window_rest.p99Ratio": 1, "window.loadKept": 0.9 },
+        values: { "window.p99Ratio": 9, "window_rest.p99Ratio": 1, "window.onTime": 0.9 },
       },
     ]);
     expect(measured("p99 of 500 writes/s during the window", of)).toEqual(["9x missed"]);

@@ -89,7 +89,7 @@ export const TARGETS: readonly Target[] = [
     return (["copy", "window"] as const).flatMap((span): Target[] => [
       {
         name: `${load} answered within ${LATE_MS} ms during the ${span}`,
-        ...{ bound: least(98), unit: "%", value: percent(middle(part, `${span}.loadKept`)) },
+        ...{ bound: least(98), unit: "%", value: percent(middle(part, `${span}.onTime`)) },
       },
       {
         name: `p99 of ${load} during the ${span}, against before`,

@@ -111,7 +111,7 @@ function timeline(
   }));
 }
 
-/** Within one run, seconds apart: the share of the load that was answered in time, and the p99 as a multiple. */
+/** Within one run, seconds apart: the p99 as a multiple. */
 function againstBefore(
   before: Latency | null,
   name: string,
@@ -121,7 +121,7 @@ function againstBefore(
   const span = spans.find((one) => one.name === name);
   const now = span === undefined ? null : latencyIn(samples, span);
   if (before === null || now === null) return {};
-  return { [`${name}.loadKept`]: now.onTime, [`${name}.p99Ratio`]: now.p99 / before.p99 };
+  return { [`${name}.p99Ratio`]: now.p99 / before.p99 };
 }
 
 /** A connection that meets the partitions, or a queue behind the lock, is through by then. */
