@@ -1,7 +1,9 @@
 /**
  * The journal: what the orchestrator did, where it stands, what it measured (DESIGN 4). One SQLite file; one process
- * drives a migration and writes, others watch it and write commands. Everything is synchronous and on the disk
- * (synchronous=FULL) when a method returns. Where it and the target database disagree about data, the database is right.
+ * drives a migration and writes, others watch it and write commands. Everything is synchronous: written when a method
+ * returns, and on the disk too (synchronous=FULL) but for what is only told (events, built indexes, measurements), which
+ * is on the disk with the next write that lasts. Where it and the target database disagree about data, the database is
+ * right.
  *
  * `at` is always ISO 8601. Methods throw PartwayError, naming the file: bad-input when the file is not what it should
  * be, unexpected when a write fails.
@@ -386,8 +388,9 @@ export class Journal {
     let result: T;
     try {
       // What is only told need not outlive a power cut, and a thousand leaves tell ten thousand things: fsync took most
-      // of the index phase. A killed process loses nothing either way.
-      if (!lasting) this.#db.pragma("synchronous = NORMAL");
+      // of the index phase. A killed process loses nothing either way. Each write says its own level: one that failed
+      // leaves none behind for the next.
+      this.#db.pragma(`synchronous = ${lasting ? "FULL" : "NORMAL"}`);
       result = this.#db
         .transaction(() => {
           if (driver !== undefined) this.#assertDrives(driver);
@@ -398,8 +401,6 @@ export class Journal {
         .immediate();
     } catch (error) {
       throw problem?.(error) ?? writeProblem(this.file, label, error);
-    } finally {
-      if (!lasting) this.#db.pragma("synchronous = FULL");
     }
     announce("after");
     return result;

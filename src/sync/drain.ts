@@ -4,6 +4,7 @@ import type { RunEventBody } from "../../state/events.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { type ApplyOptions, applyStep, backlog, WHOLE_LOG } from "./apply.js";
+import { ApplyRate } from "./apply-rate.js";
 
 /** Apply batches of 5,000: 17,000 to 21,000 keys a second where 1,000 gave 9,000 (DESIGN 8). */
 export const APPLY_BATCH = 5000;
@@ -22,9 +23,9 @@ export interface DrainContext {
 /** What is applied, and what fills the log first where no trigger does: false when there is more to be read at once. */
 export type DrainOptions = Omit<ApplyOptions, "limit"> & { fill?(session: Session): Promise<boolean> };
 
-/** Measures the apply rate over the last ten seconds and reports the backlog. */
+/** Measures the apply rate and reports it with the backlog. */
 class ApplyMeter {
-  readonly #samples: { at: number; keys: number }[] = [];
+  readonly #rate = new ApplyRate();
   readonly #context: DrainContext;
   readonly #options: Omit<ApplyOptions, "limit">;
   #reportedAt = 0;
@@ -34,20 +35,17 @@ class ApplyMeter {
     this.#options = options;
   }
 
-  async add(session: Session, keys: number, force: boolean): Promise<void> {
+  /** `from`: when the batch of `keys` began (performance.now()). */
+  async add(session: Session, from: number, keys: number, force: boolean): Promise<void> {
     const now = performance.now();
-    this.#samples.push({ at: now, keys });
-    while ((this.#samples[0]?.at ?? now) < now - 10_000) this.#samples.shift();
+    this.#rate.add(from, now, keys);
     if (!force && now - this.#reportedAt < 500) return;
     this.#reportedAt = now;
-    const first = this.#samples[0];
-    const seconds = first === undefined ? 0 : (now - first.at) / 1000;
-    const applied = this.#samples.reduce((sum, s) => sum + s.keys, 0);
     this.#context.emit({
       event: "backlog",
       direction: this.#options.sides.direction,
       keys: await backlog(session, this.#options.sides.log),
-      appliedPerSecond: seconds > 0.2 ? applied / seconds : null,
+      appliedPerSecond: this.#rate.perSecond(),
     });
   }
 }
@@ -129,7 +127,7 @@ export async function drain(session: Session, options: DrainOptions, context: Dr
     workedMs = applied < APPLY_BATCH ? 0 : performance.now() - from;
     total += applied;
     const isShort = applied < SHORT_LOG && isFilled;
-    await meter.add(session, applied, isShort);
+    await meter.add(session, from, applied, isShort);
     if (isShort) return total;
     await behind.add(session, applied);
   }
@@ -176,7 +174,7 @@ export async function follow(
     const filledMs = options.fill === undefined ? 0 : performance.now() - from;
     const applied = await step(session, { ...options, limit: APPLY_BATCH });
     workedMs = performance.now() - from;
-    await meter.add(session, applied, false);
+    await meter.add(session, from, applied, false);
     // Filling begins at the oldest transaction's begin, each time: it has at most half of the time.
     if (applied < SHORT_LOG && isFilled) await rest(Math.max(200, filledMs), until);
   }

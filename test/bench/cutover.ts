@@ -8,11 +8,14 @@ import { type Known, nextStatement } from "./mix.js";
 import { inFolder, runArgs, typed } from "./partway.js";
 import type { Shape } from "./table.js";
 import { swapValues } from "./under-writers.js";
+import { watchStrongLocks } from "./waits.js";
 import { startWriters } from "./writers.js";
 
 const CLIENTS = 4;
 /** A writer's start (prepared statements, caches) is over by then. */
 const WARM_MS = 1_500;
+/** The span of the swap ends a second after it. */
+const AFTER_MS = 1_100;
 
 /** One swap: how long the locks were held, and the longest statement of the writers around it. */
 export async function swapUnderWriters(
@@ -24,11 +27,12 @@ export async function swapUnderWriters(
     await typed(folder, runArgs(shape, "--until", "validate"));
     const writers = await startWriters({ url, perSecond: null, clients: CLIENTS, rows: shape.rows });
     await sleep(WARM_MS);
+    const locks = watchStrongLocks(url);
     // Ended also when the cutover fails: its error is told then.
-    const swapping = typed(folder, ["cutover", "--json", "--no-hold"], env);
+    const swapping = typed(folder, ["cutover", "--json", "--no-hold"], env).finally(() => locks.stop());
     const [events, wrote, freshMs] = await swapping.then(
       async (lines) => {
-        await sleep(500);
+        await sleep(AFTER_MS);
         const fresh = await firstStatements(url);
         return [lines, await writers.stop(), fresh] as const;
       },
@@ -40,11 +44,9 @@ export async function swapUnderWriters(
     const [swap] = ofKind(events, "cutover");
     if (swap === undefined) throw new Error("the cutover told nothing of itself");
     for (const failure of wrote.failures) console.log(`  a writer was told: ${failure}`);
-    const tries = ofKind(events, "lock-try");
     return {
-      ...swapValues(swap, wrote.samples),
-      ...{ observedStallMs: swap.longestStallMs, freshMs },
-      lockTimeoutMs: Math.max(0, ...tries.map(({ timeoutMs }) => timeoutMs)),
+      ...swapValues(events, wrote.samples),
+      ...{ observedStallMs: swap.longestStallMs, freshMs, lockWaitMs: await locks.stop() },
       errors: wrote.samples.filter(({ ok }) => !ok).length,
     };
   });

@@ -50,13 +50,16 @@ export function phaseSeconds(events: Lines): Record<string, number> {
   };
 }
 
+/** The index phase's last step. */
+export const CATCHING_UP = "catching up with the change log";
+
 /** As the index phase tells them. */
 export const STEPS: Readonly<Record<string, string>> = {
   "removing rows that were copied twice": "dedupeSeconds",
   "building indexes": "buildSeconds",
   "attaching indexes": "attachSeconds",
   "freezing rows, gathering statistics": "vacuumSeconds",
-  "catching up with the change log": "catchUpSeconds",
+  [CATCHING_UP]: "catchUpSeconds",
 };
 
 /** A step lasts until the next one is told, the last until the phase's end. */

@@ -6,7 +6,7 @@ const seconds = (from: number): number => (performance.now() - from) / 1000;
 
 /**
  * Two plain INSERT ... SELECT of a half each into leaves without indexes, the indexes of each leaf on two connections,
- * attached; then, told apart, the VACUUM (FREEZE, ANALYZE) of the leaves that Partway's index phase ends with.
+ * attached; then, told apart, what Partway's index phase ends with, in its order: statistics, and leaves frozen.
  */
 export async function floor(url: string, shape: Shape): Promise<Record<string, number>> {
   const begun = performance.now();
@@ -34,12 +34,10 @@ export async function floor(url: string, shape: Shape): Promise<Record<string, n
     const total = seconds(begun);
     const walBytes = (await walPosition(watch)) - wal;
     const cleaning = performance.now();
-    await onConnections(url, 2, leaves, (client, leaf) =>
-      client.query(`VACUUM (FREEZE, ANALYZE) public.${leaf}`),
+    const { parent, leaf: ofLeaf } = statistics(await numberOf(watch, "SHOW server_version_num"));
+    await onConnections(url, 2, [null, ...leaves], (client, leaf) =>
+      client.query(leaf === null ? parent : ofLeaf(leaf)),
     );
-    // Partway spares 18 a second look at the leaves; so does the floor.
-    const newer = (await numberOf(watch, "SHOW server_version_num")) >= 180_000;
-    await watch.query(`ANALYZE ${newer ? "ONLY " : ""}public.shadow`);
     const vacuumSeconds = seconds(cleaning);
     return {
       ...{
@@ -53,4 +51,11 @@ export async function floor(url: string, shape: Shape): Promise<Record<string, n
       walPerRowWithVacuum: ((await walPosition(watch)) - wal) / shape.rows,
     };
   });
+}
+
+/** The same as Partway's, which spares a second look at the leaves: before 18 the parent's ANALYZE looks at each. */
+export function statistics(serverVersion: number): { parent: string; leaf(leaf: string): string } {
+  return serverVersion >= 180_000
+    ? { parent: "ANALYZE ONLY public.shadow", leaf: (leaf) => `VACUUM (FREEZE, ANALYZE) public.${leaf}` }
+    : { parent: "ANALYZE public.shadow", leaf: (leaf) => `VACUUM (FREEZE) public.${leaf}` };
 }

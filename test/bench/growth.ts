@@ -27,7 +27,7 @@ export async function growth({ recorder, options, shape, on }: Scene): Promise<v
       on(shape, async (url) => (await migrate(url, shape, "--workers", String(workers))).values),
     );
   for (const perSecond of RATES)
-    await recorder.measure(`writes ${perSecond}`, "growth", () =>
+    await recorder.measureOverTime(`writes ${perSecond}`, "growth", () =>
       on(shape, (url) =>
         migrateUnderWriters(url, shape, { perSecond, clients: 16, spanSeconds: options.spanSeconds }),
       ),

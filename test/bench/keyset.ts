@@ -1,7 +1,7 @@
 /** Two other ways, in plain SQL: batches by key into a fully indexed shadow, without and with mirror triggers. */
 import type pg from "pg";
 import { connected, numberOf, walPosition } from "./database.js";
-import { latencyIn } from "./latency.js";
+import { latencyIn, named } from "./latency.js";
 import { median, ratio } from "./stats.js";
 import { INDEXES, indexSql, makeShadow, type Shape } from "./table.js";
 import type { Load } from "./under-writers.js";
@@ -38,6 +38,7 @@ async function copyByKey(client: pg.Client): Promise<void> {
   }
 }
 
+/** On one connection; the clock runs from before the shadow is made. */
 export async function keyset(url: string, shape: Shape): Promise<Record<string, number>> {
   const from = performance.now();
   return connected(url, async (client) => {
@@ -68,39 +69,69 @@ END $$`;
 
 const PAIRS = 3;
 
-/** The copy under the writers' load, and then what the triggers leave of a saturated server's throughput. */
+/**
+ * The same under the writers' load, by the same clock: making the shadow and its triggers is in it. Then what the triggers
+ * leave of a saturated server's throughput. `errors`: statements of the writers that failed, saturated ones too.
+ */
 export async function mirror(url: string, shape: Shape, load: Load): Promise<Record<string, number>> {
-  await indexedShadow(url, shape);
   return connected(url, async (client) => {
-    await client.query(MIRROR);
-    await client.query(TRIGGER);
     const writers = await startWriters({ url, ...load, rows: shape.rows });
-    const from = Date.now();
-    // A batch may have read a row that a writer deletes before the batch is in: this way has no answer to that.
-    await copyByKey(client);
-    const to = Date.now();
-    const { samples } = await writers.stop();
-    const during = latencyIn(samples, { name: "copy", from, to });
+    const begun = performance.now();
+    const { copied, seconds, wrote } = await mirroredCopy(client, url, shape).then(
+      async (span) => {
+        const taken = (performance.now() - begun) / 1000;
+        return { copied: span, seconds: taken, wrote: await writers.stop() };
+      },
+      async (error: unknown) => {
+        await writers.stop();
+        throw error;
+      },
+    );
+    const { samples, failures } = wrote;
+    for (const failure of failures) console.log(`  a writer was told: ${failure}`);
     const closed = { url, perSecond: null, clients: 4, rows: shape.rows };
     const kept: number[] = [];
+    let errors = samples.filter(({ ok }) => !ok).length;
     for (let pair = 0; pair < PAIRS; pair++) {
       const mirrored = await rateOf(closed, load.spanSeconds);
       await client.query("DROP TRIGGER mirror ON public.orders");
       const alone = await rateOf(closed, load.spanSeconds);
       await client.query(TRIGGER);
-      const share = ratio(mirrored, alone);
+      errors += mirrored.errors + alone.errors;
+      const share = ratio(mirrored.perSecond, alone.perSecond);
       if (share !== null) kept.push(share);
     }
     return {
-      seconds: (to - from) / 1000,
-      ...(during === null ? {} : { p99: during.p99, max: during.max, perSecond: during.perSecond }),
-      throughputKept: median(kept) ?? 0,
+      ...{ seconds, errors, throughputKept: median(kept) ?? 0 },
+      ...named("copy", latencyIn(samples, { name: "copy", ...copied })),
     };
   });
 }
 
-/** Answers a second of writers that send their next at once. */
-export async function rateOf(task: Parameters<typeof writeFor>[0], seconds: number): Promise<number> {
-  const { samples, from, to } = await writeFor(task, seconds);
-  return latencyIn(samples, { name: "closed", from, to })?.perSecond ?? 0;
+/** Shadow, triggers, copy. Gives the copy's span, epoch ms. */
+async function mirroredCopy(
+  client: pg.Client,
+  url: string,
+  shape: Shape,
+): Promise<{ from: number; to: number }> {
+  await indexedShadow(url, shape);
+  await client.query(MIRROR);
+  await client.query(TRIGGER);
+  const from = Date.now();
+  // A batch may have read a row that a writer deletes before the batch is in: this way has no answer to that.
+  await copyByKey(client);
+  return { from, to: Date.now() };
+}
+
+export interface Rate {
+  perSecond: number;
+  errors: number;
+}
+
+/** Answers a second of writers that send their next at once. What they were told is printed. */
+export async function rateOf(task: Parameters<typeof writeFor>[0], seconds: number): Promise<Rate> {
+  const { samples, failures, from, to } = await writeFor(task, seconds);
+  for (const failure of failures) console.log(`  a writer was told: ${failure}`);
+  const perSecond = latencyIn(samples, { name: "closed", from, to })?.perSecond ?? 0;
+  return { perSecond, errors: samples.filter(({ ok }) => !ok).length };
 }

@@ -1,6 +1,6 @@
 /** Keeps what was measured: a line on the terminal and the JSON file, after each measurement. */
 import { messageOf } from "../../src/errors.js";
-import { type Measurement, type Result, writeWhole } from "./result.js";
+import { type Measured, type Measurement, type Result, writeWhole } from "./result.js";
 import { svg } from "./svg.js";
 
 export class Recorder {
@@ -21,9 +21,14 @@ export class Recorder {
 
   /** Measures, tells and keeps. What fails is told and kept as not measured: the next part goes on. */
   async measure(part: string, round: string, work: () => Promise<Record<string, number>>): Promise<void> {
+    await this.measureOverTime(part, round, async () => ({ values: await work() }));
+  }
+
+  /** The same for what has a timeline too. */
+  async measureOverTime(part: string, round: string, work: () => Promise<Measured>): Promise<void> {
     const from = performance.now();
     try {
-      this.#keep({ part, round, at: new Date().toISOString(), values: await work() }, from);
+      this.#keep({ part, round, at: new Date().toISOString(), ...(await work()) }, from);
     } catch (error) {
       this.skip(part, messageOf(error));
     }
@@ -77,6 +82,7 @@ const TOLD = new Set([
     "rssMb",
   ],
   ...["cpuShare", "heldMs", "writerStallMs", "longestStallMs", "before.p99", "copy.p99", "window.p99"],
+  ...["window_first.p99", "window_rest.p99"],
   ...[
     "none",
     "capture",

@@ -5,6 +5,16 @@ import { z } from "zod";
 import { badInput, messageOf } from "../../src/errors.js";
 import { median, ratio } from "./stats.js";
 
+/** Of a run under writers: each second's latency, and what their backends were seen waiting for in it. */
+const Second = z.object({
+  second: z.number(),
+  span: z.string(),
+  count: z.number(),
+  p99: z.number(),
+  max: z.number(),
+  waits: z.record(z.string(), z.number()),
+});
+
 const Measurement = z.object({
   /** What was measured: floor, partway, partway-500, cutover, ... */
   part: z.string(),
@@ -12,8 +22,10 @@ const Measurement = z.object({
   round: z.string(),
   at: z.string(),
   values: z.record(z.string(), z.number()),
+  timeline: z.array(Second).exactOptional(),
 });
 export type Measurement = z.infer<typeof Measurement>;
+export type Measured = Pick<Measurement, "values" | "timeline">;
 
 const Profiled = z.object({ statement: z.string(), ms: z.number(), count: z.number() });
 

@@ -69,7 +69,7 @@ async function fastRounds(scene: Scene): Promise<void> {
         on(shape, async (url) => (await migrate(url, shape)).values),
       );
     if (parts.has("writers"))
-      await recorder.measure(`partway-${OFFERED}`, round, () =>
+      await recorder.measureOverTime(`partway-${OFFERED}`, round, () =>
         on(shape, (url) => migrateUnderWriters(url, shape, loadOf(scene, OFFERED))),
       );
   }
@@ -141,8 +141,10 @@ async function halfLoad(scene: Scene): Promise<void> {
   if (most === null)
     return recorder.skip("half-load", "needs --only saturation,half-load: the rate is half of that");
   const perSecond = Math.round(most / 2);
-  await recorder.measure("partway-half", "half", async () => ({
-    ...(await on(shape, (url) => migrateUnderWriters(url, shape, loadOf(scene, perSecond)))),
-    offered: perSecond,
-  }));
+  await recorder.measureOverTime("partway-half", "half", async () => {
+    const { values, timeline } = await on(shape, (url) =>
+      migrateUnderWriters(url, shape, loadOf(scene, perSecond)),
+    );
+    return { values: { ...values, offered: perSecond }, timeline };
+  });
 }

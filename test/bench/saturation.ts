@@ -46,7 +46,7 @@ export async function saturate(
   );
 }
 
-/** The middle rate of each state, and as `<state>Kept` the middle share of the rate without a migration. */
+/** The middle rate of each state, the writers' errors, and as `<state>Kept` the middle share of the rate without a migration. */
 async function inTurn(
   urls: Record<State, string>,
   by: "both" | "id",
@@ -55,21 +55,30 @@ async function inTurn(
   rows: number,
 ): Promise<Record<string, number>> {
   const rounds: Rates[] = [];
+  let errors = 0;
   for (let pair = 0; pair < pairs; pair++) {
     const round: Rates = { none: 0, capture: 0, window: 0, after: 0 };
-    for (const state of STATES)
-      round[state] = await rateOf({ url: urls[state], perSecond: null, clients: CLIENTS, rows, by }, seconds);
+    for (const state of rotated(STATES, pair)) {
+      const rate = await rateOf({ url: urls[state], perSecond: null, clients: CLIENTS, rows, by }, seconds);
+      round[state] = rate.perSecond;
+      errors += rate.errors;
+    }
     rounds.push(round);
   }
   const middle = (of: (one: Rates) => number | null): number =>
     median(rounds.map(of).filter((value) => value !== null)) ?? 0;
-  return Object.fromEntries(
-    STATES.flatMap((state) => [
-      [state, middle((round) => round[state])],
-      [`${state}Kept`, middle((round) => ratio(round[state], round.none))],
-    ]),
-  );
+  const values = STATES.flatMap((state) => [
+    [state, middle((round) => round[state])],
+    [`${state}Kept`, middle((round) => ratio(round[state], round.none))],
+  ]);
+  return { ...Object.fromEntries(values), errors };
 }
+
+/** Each turn begins with another one: what the one before leaves to the next (dirty pages, WAL) is shared evenly. */
+export const rotated = <T>(all: readonly T[], turn: number): T[] => {
+  const at = turn % all.length;
+  return [...all.slice(at), ...all.slice(0, at)];
+};
 
 const byId = (values: Record<string, number>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [`id.${name}`, value]));

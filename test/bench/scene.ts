@@ -1,7 +1,7 @@
 /** The server, the tables on it that are only copied, and the file of the result. */
 import { join } from "node:path";
 import { version } from "../../src/version.js";
-import { urlOf, withCopy } from "./database.js";
+import { withCopy } from "./database.js";
 import type { BenchOptions } from "./options.js";
 import { Recorder } from "./recorder.js";
 import { type BenchServer, describeMachine, settingsOf } from "./server.js";
@@ -55,7 +55,5 @@ export function templates(superuserUrl: string) {
       return name;
     },
     rowBytes: (shape: Shape): number => made.get(JSON.stringify(shape))?.rowBytes ?? 0,
-    /** For a measurement on a server other than the scene's. */
-    urlOf: (name: string): string => urlOf(superuserUrl, name),
   };
 }

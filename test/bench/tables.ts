@@ -1,8 +1,10 @@
 /** A result as tables: the same ones on the terminal and in the README. Pure. */
 
+import { LATE_MS } from "./latency.js";
 import { medianOf, type Of, type Result, ratiosOf, valuesOf } from "./result.js";
 import { median } from "./stats.js";
 import { judged } from "./targets.js";
+import { WAITS } from "./waits.js";
 
 export interface Table {
   title: string;
@@ -21,17 +23,20 @@ export function cell(value: number | null | undefined, digits = 1): string {
 /** [part, what a reader calls it, the part it is divided by] */
 export const WAYS = [
   ["floor", "floor: plain INSERT ... SELECT, then indexes", "floor"],
-  ["partway", "Partway, no writers", "floor"],
-  ["partway-500", "Partway under 500 writes/s", "floor"],
-  ["partway-half", "Partway under half of the server's writes", "floor"],
-  ["keyset", "batches by key into an indexed shadow", "floor"],
-  ["mirror", "the same with mirror triggers, under 500 writes/s", "floor"],
+  ["partway", "Partway from the shadow on, no writers", "floor"],
+  ["partway-500", "Partway from the shadow on, 500 writes/s", "floor"],
+  ["partway-half", "Partway from the shadow on, half of the server's writes", "floor"],
+  ["keyset", "batches by key on one connection into an indexed shadow", "floor"],
+  ["mirror", "the same (one connection) with mirror triggers, 500 writes/s", "floor"],
   ["floor-debian", "floor on Debian's server", "floor-debian"],
   ["partman", "pg_partman's partition_data_proc", "floor-debian"],
   ["repack", "pg_repack (a rebuild; makes no partitions)", "floor-debian"],
 ] as const;
 
-const SPANS = ["before", "shadow", "copy", "index", "validate", "cutover", "window", "drop", "after"];
+const SPANS = [
+  ...["before", "shadow", "copy", "index", "validate", "cutover"],
+  ...["window", "window_first", "window_rest", "drop", "after"],
+];
 
 const STATES = [
   ["none", "no migration"],
@@ -40,18 +45,32 @@ const STATES = [
   ["after", "after the end: partitions alone"],
 ] as const;
 
+const worst = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : Math.max(...values);
+
+const BUSY = WAITS.filter((wait) => wait !== "idle");
+
+const percent = (share: number | null): string => (share === null ? "-" : `${cell(share * 100)}%`);
+
+function writersTitle(part: "partway-500" | "partway-half" | "mirror", offered: string): string {
+  if (part === "mirror") return "Writers at 500 statements a second, mirror triggers (one connection copies)";
+  return `Writers at ${part === "partway-500" ? "500" : offered} statements a second`;
+}
+
 /** Those that have at least one row. */
 export function tablesOf(result: Result): Table[] {
   const of = (part: string, name: string) => medianOf(result, part, name);
   const ratio = (value: Of, base: Of) => median(ratiosOf(result, value, base));
   const measured = (part: string): boolean => result.measurements.some((one) => one.part === part);
+  const hasVacuum = (part: string): boolean => of(part, "secondsWithoutVacuum") !== null;
   const tables: Table[] = [
     {
       title: "Whole migration",
-      note: "Medians in seconds; a ratio is of the floor in the same round. Partway's index phase ends with VACUUM (FREEZE, ANALYZE), which the floor does not: the last two columns leave it out of Partway's, and take it into the floor's.",
+      note: "Medians in seconds; a ratio is of the floor in the same round. Partway's seconds are from the shadow on: its process, from start to end, with plan and preflight, is the column of its own. Its index phase ends with VACUUM (FREEZE) and ANALYZE, which the floor's seconds have not: like for like are the last two columns, where neither has it and where both have. Partway's WAL has it, so that is divided by the floor's with it; the other ways' by the floor's without.",
       head: [
         ...["way", "runs", "copy", "index", "total", "of the floor", "with validation", "of the floor"],
-        ...["WAL bytes/row", "of the floor", "both without VACUUM", "both with it"],
+        ...["whole process", "WAL bytes/row", "of the floor, like for like"],
+        ...["seconds, both without VACUUM", "both with it"],
       ],
       rows: WAYS.filter(([part]) => measured(part)).map(([part, name, base]) => [
         ...[name, String(valuesOf(result, part, "seconds").length)],
@@ -59,12 +78,11 @@ export function tablesOf(result: Result): Table[] {
         cell(ratio([part, "seconds"], [base, "seconds"]), 2),
         cell(of(part, "secondsWithValidation")),
         cell(ratio([part, "secondsWithValidation"], [base, "seconds"]), 2),
+        cell(of(part, "wallSeconds")),
         cell(of(part, "walPerRow"), 0),
-        cell(ratio([part, "walPerRow"], [base, "walPerRow"]), 2),
+        cell(ratio([part, "walPerRow"], [base, hasVacuum(part) ? "walPerRowWithVacuum" : "walPerRow"]), 2),
         cell(ratio([part, "secondsWithoutVacuum"], [base, "seconds"]), 2),
-        of(part, "secondsWithoutVacuum") === null
-          ? "-"
-          : cell(ratio([part, "seconds"], [base, "secondsWithVacuum"]), 2),
+        hasVacuum(part) ? cell(ratio([part, "seconds"], [base, "secondsWithVacuum"]), 2) : "-",
       ]),
     },
     {
@@ -79,16 +97,27 @@ export function tablesOf(result: Result): Table[] {
           ),
         ]),
     },
-    ...["partway-500", "partway-half"].map((part) => ({
-      title: `Writers at ${part === "partway-500" ? "500" : cell(of(part, "offered"), 0)} statements a second`,
-      note: "Latency in ms from the moment a statement was due, so that waiting behind a stall counts.",
-      head: ["span", "answers/s", "p50", "p99", "p99.9", "max", "errors"],
+    ...(["partway-500", "partway-half", "mirror"] as const).map((part) => ({
+      title: writersTitle(part, cell(of(part, "offered"), 0)),
+      note: `Latency in ms from the moment a statement was due, so that waiting behind a stall counts. In time: the share of what was due that was answered within ${LATE_MS} ms. The window's first two seconds and its rest stand apart too: the disk is still writing the new table when it begins.`,
+      head: ["span", "answers/s", "in time", "p50", "p99", "p99.9", "max", "errors"],
       rows: SPANS.filter((span) => of(part, `${span}.p99`) !== null).map((span) => [
         span,
         cell(of(part, `${span}.perSecond`), 0),
+        percent(of(part, `${span}.onTime`)),
         ...["p50", "p99", "p999", "max"].map((name) => cell(of(part, `${span}.${name}`))),
         cell(of(part, `${span}.errors`), 0),
       ]),
+    })),
+    ...["partway-500", "partway-half"].map((part) => ({
+      title: `What the writers' backends were seen waiting for (${part})`,
+      note: "Looked at about 20 times a second; of the statements under way, the share in each wait. WAL: until the commit is on the disk, or another's that it goes with. None: at work, or in the queue for a processor.",
+      head: ["span", "seen", "WAL", "other IO", "lock", "server's own locks", "other", "none"],
+      rows: SPANS.filter((span) => of(part, `${span}.wait.none`) !== null).map((span) => {
+        const seen = BUSY.map((wait) => of(part, `${span}.wait.${wait}`) ?? 0);
+        const sum = seen.reduce((a, b) => a + b, 0);
+        return [span, cell(sum, 0), ...seen.map((count) => (sum === 0 ? "-" : percent(count / sum)))];
+      }),
     })),
     {
       title: "Saturated writers",
@@ -106,10 +135,10 @@ export function tablesOf(result: Result): Table[] {
     },
     {
       title: "Cutover under 4 writing clients",
-      note: "Milliseconds. The longest statement of a writer around the swap; beside it the longest of a new connection's first statements afterwards, when nothing is locked: it meets the partitions for the first time, as each writer does after the swap.",
+      note: "Milliseconds. The longest statement of a writer from the lock being sought to a second after the swap; beside it the longest of a new connection's first statements afterwards, when nothing is locked: it meets the partitions for the first time, as each writer does after the swap.",
       head: [
         ...["leaves", "swaps", "held, median", "held, worst", "longest statement, median", "worst"],
-        ...["first statements, median", "keys drained inside, median"],
+        ...["wait for the locks, worst", "first statements, median", "keys drained inside, median"],
       ],
       rows: (["cutover", "cutover-1000"] as const)
         .filter(measured)
@@ -120,6 +149,7 @@ export function tablesOf(result: Result): Table[] {
             cell(of(part, name)),
             cell(Math.max(...valuesOf(result, part, name))),
           ]),
+          cell(worst(valuesOf(result, part, "lockWaitMs"))),
           cell(of(part, "freshMs")),
           cell(of(part, "drainedKeys"), 0),
         ]),
@@ -144,7 +174,7 @@ export function tablesOf(result: Result): Table[] {
         .map((part) => [
           part,
           cell(of(part, "rssMb"), 0),
-          of(part, "cpuShare") === null ? "-" : `${cell((of(part, "cpuShare") ?? 0) * 100)}%`,
+          percent(of(part, "cpuShare")),
           of(part, "extraDisk") === null ? "-" : cell((of(part, "extraDisk") ?? 0) / 1e6, 0),
           cell(of(part, "applyPerSecond"), 0),
           cell(of(part, "resumeSeconds"), 2),

@@ -2,6 +2,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { Sample } from "./latency.js";
 import type { Task } from "./writer-process.js";
@@ -55,14 +56,18 @@ export async function startWriters(task: WriterTask): Promise<Writers> {
   };
 }
 
-/** Writers for `seconds` and nothing else. */
+/** Connections, prepared statements and caches are warm by then. */
+const WARM_MS = 1_000;
+
+/** Writers for `seconds` and nothing else; the span begins a second after they were ready. */
 export async function writeFor(
   task: WriterTask,
   seconds: number,
 ): Promise<Wrote & { from: number; to: number }> {
   const writers = await startWriters(task);
+  await sleep(WARM_MS);
   const from = Date.now();
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  await sleep(seconds * 1000);
   const to = Date.now();
   return { ...(await writers.stop()), from, to };
 }

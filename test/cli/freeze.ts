@@ -8,9 +8,23 @@ const TRIES = 1_000;
 /** Lets this process wait without letting its event loop, and with it the proxy, go on. */
 const pause = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
-/** The kernel has carried the signal out (proc(5): T is "stopped"; the name in parentheses may hold anything). */
-const isStopped = (pid: number): boolean =>
-  readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.startsWith("T") ?? false;
+/** proc(5): T is "stopped", Z and X are "has ended"; the name in parentheses may hold anything. */
+const stateOf = (pid: number): string =>
+  readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.charAt(0) ?? "";
+
+/**
+ * Waits until the kernel has carried the signal out. Errors: the process has ended (nobody reaps it while this process
+ * waits, so its entry would stay for ever), or does not stop.
+ */
+function untilStopped(pid: number): void {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const state = stateOf(pid);
+    if (state === "T") return;
+    if (state === "Z" || state === "X") throw new Error(`process ${pid} has ended: there is nothing to stop`);
+    pause(1);
+  }
+  throw new Error(`process ${pid} does not stop`);
+}
 
 function isLocked(file: string): boolean {
   if (!existsSync(file)) return false;
@@ -35,7 +49,7 @@ export function freeze(child: ChildProcess, journal: string): void {
   if (pid === undefined) throw new Error("the process was never started");
   for (let tries = 0; tries < TRIES; tries += 1) {
     child.kill("SIGSTOP");
-    while (!isStopped(pid)) pause(1);
+    untilStopped(pid);
     if (!isLocked(journal)) return;
     child.kill("SIGCONT");
     pause(1);

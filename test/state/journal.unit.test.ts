@@ -391,6 +391,18 @@ describe("the file", () => {
     ]);
   });
 
+  test.each([
+    ["told", (journal: Journal) => journal.event({ event: "paused", at: AT, migration: "x" })],
+    ["lasting", (journal: Journal) => journal.command("x", "pause", AT)],
+  ])("a write (%s) to a journal that was closed names the file and the write", (_, write) => {
+    const journal = fresh("x");
+    journal.close();
+    const error = failure(() => write(journal));
+    expect(error).toMatchObject({ kind: "unexpected" });
+    expect(error.message).toContain(directory.file());
+    expect(error.message).toContain("not open");
+  });
+
   test("an older journal is brought forward whole or not at all", () => {
     const db = openDatabase(directory.file(), "write");
     const next = [...Array.from({ length: VERSION }, () => "SELECT"), "CREATE TABLE added (a TEXT) STRICT"];
