@@ -268,12 +268,12 @@ describe("targets", () => {
     expect(measured("WAL a row", of)).toEqual(["1.01x met"]);
   });
 
-  test("a stall is measured against the wait there was, not against the bound it might have had", () => {
-    const swapped = { heldMs: 20, lockWaitMs: 3 };
+  test("a stall is measured against the try's lock_timeout and the held time, not less and not more", () => {
+    const swapped = { heldMs: 20, lockTimeoutMs: 100, lockWaitMs: 3 };
     const of = (writerStallMs: number) =>
       result([{ part: "cutover", values: { ...swapped, writerStallMs } }]);
-    expect(measured("a statement stalled", of(23))).toEqual(["0 ms met"]);
-    expect(measured("a statement stalled", of(90))).toEqual(["67 ms missed"]);
+    expect(measured("a statement stalled", of(120))).toEqual(["0 ms met"]);
+    expect(measured("a statement stalled", of(187))).toEqual(["67 ms missed"]);
   });
 
   test("the window is judged whole, its first seconds too", () => {

@@ -47,6 +47,8 @@ export async function swapUnderWriters(
     return {
       ...swapValues(events, wrote.samples),
       ...{ observedStallMs: swap.longestStallMs, freshMs, lockWaitMs: await locks.stop() },
+      // Of the try that had them: the bound that a writer may have stood behind.
+      lockTimeoutMs: ofKind(events, "lock-try").at(-1)?.timeoutMs ?? 0,
       errors: wrote.samples.filter(({ ok }) => !ok).length,
     };
   });
