@@ -2,10 +2,11 @@
  * Capture from the write-ahead log: a publication of the source alone, a permanent logical slot of pgoutput, and in
  * schema partway how far the log was read. The slot keeps WAL for as long as it stands, also while nobody reads it.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { PartwayError } from "../errors.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
-import type { Session } from "../pg/session.js";
+import { APPLICATION_NAME, type Session } from "../pg/session.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { pairColumns, sidesOf } from "../sync/pairs.js";
 import { identityColumns } from "./identity.js";
@@ -48,10 +49,14 @@ SELECT concat_ws(' ', p.oid, p.xmin, r.oid, r.xmin) AS mark
   FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1 AND r.prrelid = $2::oid`,
   slot: /*sql*/ `
 SELECT (s.database = current_database() AND s.plugin = 'pgoutput')::text AS ours, coalesce(s.wal_status, 'reserved') AS status,
-       s.confirmed_flush_lsn::text AS confirmed, s.active_pid::text AS pid,
+       s.confirmed_flush_lsn::text AS confirmed,
        pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::text AS retained,
        pg_size_bytes(current_setting('max_slot_wal_keep_size'))::text AS kept
   FROM pg_replication_slots AS s WHERE s.slot_name = $1`,
+  reader: /*sql*/ `
+SELECT s.active_pid::text AS pid, (a.application_name = $2 AND a.usename = current_user)::text AS ours
+  FROM pg_replication_slots AS s LEFT JOIN pg_stat_activity AS a ON a.pid = s.active_pid
+ WHERE s.slot_name = $1 AND s.active_pid IS NOT NULL`,
   position: (position: string, confirmed: string) => /*sql*/ `
 SELECT lsn::text AS lsn, publication, (${confirmed}::pg_lsn <= lsn)::text AS followed FROM ${position}`,
   exists: /*sql*/ `SELECT (to_regclass($1) IS NOT NULL)::text AS yes`,
@@ -66,7 +71,6 @@ const SlotRow = z.object({
   ours: bool,
   status: z.string(),
   confirmed: z.string().nullable(),
-  pid: z.string().nullable(),
   retained: z.coerce.number().nullable(),
   kept: z.coerce.number(),
 });
@@ -185,12 +189,32 @@ export async function removeWal(
   const found = await there(session, plan);
   const { slot, position } = walNames(plan);
   if (found.slot === null && !found.publication && !found.position) return;
-  if (found.slot?.pid != null) throw inUse(plan, found.slot.pid);
+  await untilUnread(session, plan);
   await tx(async () => {
     await session.query(`DROP PUBLICATION IF EXISTS ${ident(slot)}`);
     await session.query(`DROP TABLE IF EXISTS ${position}`);
     if (found.slot !== null) await session.query(SQL.drop, [slot]);
   });
+}
+
+/** The backend that reads from the slot at this moment; null: none does. */
+export async function readerOf(
+  session: Session,
+  plan: Plan,
+): Promise<{ pid: string; isOurs: boolean } | null> {
+  const Row = z.object({ pid: z.string(), ours: z.string().nullable() });
+  const found = await session.maybe(Row, SQL.reader, [walNames(plan).slot, APPLICATION_NAME]);
+  return found === null ? null : { pid: found.pid, isOurs: found.ours === "true" };
+}
+
+/** A reader of Partway's own may be on its way out, and is waited for: ten seconds. */
+async function untilUnread(session: Session, plan: Plan): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const reader = await readerOf(session, plan);
+    if (reader === null) return;
+    if (!reader.isOurs || tries >= 100) throw inUse(plan, reader.pid);
+    await sleep(100);
+  }
 }
 
 /** The slot can be read by one session at a time. */

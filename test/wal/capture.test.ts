@@ -4,7 +4,7 @@ import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
 import { followForward } from "../../src/sync/catchup.js";
 import { fired } from "../../src/sync/drain.js";
-import { fill, fillToNow } from "../../src/wal/fill.js";
+import { fill, fillInLock, fillToNow } from "../../src/wal/fill.js";
 import { walNames } from "../../src/wal/slot.js";
 import { lines } from "../migrations/shape.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
@@ -14,6 +14,7 @@ import {
   SAME,
   startMigration,
   type TestMigration,
+  untilBlocked,
   value,
 } from "../support/migration.js";
 import { startOwnServer } from "../support/server.js";
@@ -103,6 +104,68 @@ test("killed between the log's COMMIT and the slot's move, a change would stand 
   expect((await m.log()).slice(0, 5)).toEqual(before);
   await m.through("cutover");
   expect(await m.difference("reverse")).toEqual(SAME);
+});
+
+/** Moved to where the reading stands: nothing that stands in the log is read again. */
+const isBehind = async (m: TestMigration) =>
+  value(
+    session,
+    `SELECT s.confirmed_flush_lsn < p.lsn FROM pg_replication_slots AS s, ${walNames(m.plan).position} AS p
+      WHERE s.slot_name = $1`,
+    [walNames(m.plan).slot],
+  );
+
+const busy = () => Promise.reject(Object.assign(new Error("somebody looks into it"), { code: "55006" }));
+
+test("after a large transaction whose slot was not moved, every reading would end before what is new, for ever", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  await session.query(
+    "INSERT INTO public.orders (created_at, filler) SELECT '2025-03-03', '' FROM generate_series(1, 20000)",
+  );
+  const died = new Error("died");
+  m.before(/pg_replication_slot_advance/, () => Promise.reject(died));
+  const first = m.context();
+  await expect(fill(await first.open(), first)).rejects.toBe(died);
+  await first.close();
+  expect(await isBehind(m)).toBe("t");
+  await m.takeOver();
+  await session.query("UPDATE public.orders SET note = 'new' WHERE id = 1");
+  const next = m.context();
+  const reader = await next.open();
+  expect(await fill(reader, next)).toMatchObject({ rows: 1, complete: true });
+  expect(await isBehind(m)).toBe("f");
+  // The same in the lock, where fewer are read: somebody was at the slot when it was to be moved.
+  await session.query(
+    "INSERT INTO public.orders (created_at, filler) SELECT '2025-04-04', '' FROM generate_series(1, 60)",
+  );
+  m.before(/pg_replication_slot_advance/, busy);
+  expect(await fill(reader, next)).toMatchObject({ rows: 60, complete: true });
+  expect(await isBehind(m)).toBe("t");
+  await session.query("UPDATE public.orders SET note = 'newer' WHERE id = 2");
+  const observer = await next.open();
+  expect(await reader.tx(() => fillInLock(reader, observer, m.plan, 50))).toBe(true);
+  await next.close();
+  expect(await m.log()).toHaveLength(20_062);
+});
+
+test("two readers of the same run would move the slot back, and end the run", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  const context = m.context();
+  const [one, other] = [await context.open(), await context.open()];
+  await session.query("UPDATE public.orders SET note = 'one' WHERE id = 1");
+  const second: Promise<unknown>[] = [];
+  m.before(/pg_replication_slot_advance/, async () => {
+    await session.query("UPDATE public.orders SET note = 'two' WHERE id = 2");
+    second.push(fill(other, context));
+    await Promise.race([...second, untilBlocked(session, other.pid)]);
+  });
+  expect(await fill(one, context)).toMatchObject({ rows: 1 });
+  expect(await Promise.all(second)).toMatchObject([{ rows: 1 }]);
+  await context.close();
+  expect(await isBehind(m)).toBe("f");
+  expect(await m.log()).toHaveLength(2);
 });
 
 test("a change that was not read yet when the sides are compared would be taken for a difference", async () => {

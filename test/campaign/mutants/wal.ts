@@ -7,6 +7,9 @@ const TEST = "test/wal/capture.test.ts";
 const UNSEEN = "a commit that no snapshot sees yet would be applied as the row was";
 const LAST = "what a writer without synchronous_commit wrote last before the lock would stay behind";
 const UNREAD = "a change that was not read yet when the sides are compared";
+const LARGE =
+  "after a large transaction whose slot was not moved, every reading would end before what is new";
+const TWO = "two readers of the same run would move the slot back";
 const LOST = "lost, a change would never come: the copy begins again";
 
 const wal = (guard: string, file: string, find: string, put: string, test: string): Mutant => ({
@@ -30,6 +33,27 @@ export const WAL: readonly Mutant[] = [
     "isNew: message.lsn >= this.#after",
     "isNew: true",
     "killed between the log's COMMIT and the slot's move",
+  ),
+  wal(
+    "a slot that was left behind is moved before it is read",
+    FILL_TS,
+    "    const from = await atPosition(session, plan);\n    const flushed",
+    "    const from = lsnOf((await session.one(Lsn, SQL.position(walNames(plan).position))).lsn);\n    const flushed",
+    LARGE,
+  ),
+  wal(
+    "the same in the lock",
+    FILL_TS,
+    "  const from = await atPosition(session, plan);\n  const found",
+    "  const from = lsnOf((await session.one(Lsn, SQL.position(walNames(plan).position))).lsn);\n  const found",
+    LARGE,
+  ),
+  wal(
+    "the slot is moved under the lock of the note",
+    FILL_TS,
+    "() => lease.tx(session, () => atPosition(session, plan)), 0);",
+    '() => (lease.epoch === "" ? lease.tx(session, () => atPosition(session, plan)) : atPosition(session, plan)), 0);',
+    TWO,
   ),
   wal(
     "a comparison leaves out what was read after its snapshot",
