@@ -162,7 +162,10 @@ export async function enterPosition(
   await session.query(SQL.enter(walNames(plan).position), [lsn, mark]);
 }
 
-/** Transactions that were writing when it was asked have a number below `next`; all have ended when `oldest` reaches it. */
+/**
+ * `next` is beyond every transaction that has ended, not beyond those that run. Every one that had a number when the
+ * position was entered has a lower one than that transaction, which has ended: all of them when `oldest` reaches `next`.
+ */
 export async function writing(session: Session): Promise<{ oldest: bigint; next: bigint }> {
   const Row = z.object({ oldest: z.coerce.bigint(), next: z.coerce.bigint() });
   return session.one(Row, SQL.running);

@@ -260,6 +260,61 @@ test.each([
   expect(await m.difference("reverse")).toEqual(SAME);
 });
 
+test("killed before whoever was writing had ended, a resume would copy without them", async () => {
+  const m = await startMigration(db, WAL);
+  const died = new Error("died");
+  m.before(/pg_snapshot_xmin/, () => Promise.reject(died));
+  await expect(m.through("copy")).rejects.toBe(died);
+  await m.takeOver();
+  const writer = await db.session();
+  await writer.begin();
+  await writer.query("UPDATE public.orders SET note = 'written' WHERE id = 1");
+  // Another one ends: what writes still has a number that is lower.
+  await session.query("UPDATE public.orders SET note = 'ended' WHERE id = 2");
+  const order: string[] = [];
+  let asked = 0;
+  m.before(
+    /pg_snapshot_xmin/,
+    async () => {
+      asked += 1;
+      if (asked !== 3) return;
+      await writer.commit();
+      order.push("ended");
+    },
+    3,
+  );
+  m.before(/SET blocks = pg_relation_size/, async () => void order.push("measured"));
+  await m.through("copy");
+  expect(order).toEqual(["ended", "measured"]);
+  await m.through("index");
+  expect(await m.difference()).toEqual(SAME);
+});
+
+test("a slot dropped right after it was looked for would be made anew beside what is copied", async () => {
+  const m = await startMigration(db, WAL);
+  const died = new Error("died");
+  m.before(/^INSERT INTO partway.ledger/m, () => Promise.reject(died));
+  await expect(m.through("copy")).rejects.toBe(died);
+  await m.takeOver();
+  await session.query("UPDATE public.orders SET note = 'unread' WHERE id = 1");
+  // The statement after the look.
+  m.before(/AS followed FROM/, async () => {
+    let statements = 0;
+    m.before(
+      /./,
+      async () => {
+        statements += 1;
+        if (statements === 2)
+          await session.query(`SELECT pg_drop_replication_slot('${walNames(m.plan).slot}')`);
+      },
+      2,
+    );
+  });
+  await m.through("index");
+  expect(m.seen("copy-restarted")).toHaveLength(1);
+  expect(await m.difference()).toEqual(SAME);
+});
+
 test("a run that is paused at ready would let the server keep WAL until its disk is full", async () => {
   const m = await startMigration(db, WAL);
   await m.through("validate");

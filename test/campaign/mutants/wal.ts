@@ -56,6 +56,13 @@ export const WAL: readonly Mutant[] = [
     TWO,
   ),
   wal(
+    "who was writing when the slot was made is waited for, also by a resume",
+    "src/wal/install.ts",
+    "  await untilSeen(context, session);\n}",
+    "}",
+    "killed before whoever was writing had ended",
+  ),
+  wal(
     "a comparison leaves out what was read after its snapshot",
     "src/phases/validate.ts",
     "      late: lateLog(context, direction),\n      // No",
