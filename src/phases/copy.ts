@@ -210,7 +210,7 @@ async function run(context: PhaseContext): Promise<void> {
       count(batch);
       map.end(worker.pid, null);
     };
-    await alongside(context, (heavy) => runPool(sessions, waiting, heavy, copyOne));
+    await alongside(context, ({ heavy }) => runPool(sessions, waiting, heavy, copyOne));
   } catch (error) {
     if (!(error instanceof SourceRewritten)) throw error;
     await restartCopy(

@@ -48,7 +48,7 @@ export async function compareAndReport(
   partitionedOid: string,
   progress = new CompareProgress(context),
 ): Promise<Comparison> {
-  const compare = () =>
+  const compare = (sound: () => void) =>
     compareSides({
       watch: progress,
       plan: context.plan,
@@ -58,9 +58,14 @@ export async function compareAndReport(
       open: context.open,
       late: lateLog(context, direction),
       // No pause while the snapshot is open: it would keep VACUUM from its work in the whole database.
-      gate: async () => context.signal.throwIfAborted(),
+      gate: async () => {
+        context.signal.throwIfAborted();
+        sound();
+      },
     });
-  const comparison = await (direction === "forward" ? alongside(context, compare) : compare());
+  const comparison = await (direction === "forward"
+    ? alongside(context, (beside) => compare(beside.sound))
+    : compare(() => undefined));
   const facts = {
     result: comparison.equal ? ("equal" as const) : ("different" as const),
     rows: comparison.live.rows,
@@ -136,7 +141,7 @@ export async function validateDirection(
 ): Promise<Comparison> {
   for (let round = 1; ; round++) {
     // Before the drain, not after it: what is held here would only let the log grow again.
-    await context.heavy();
+    await (direction === "forward" ? alongside(context, ({ heavy }) => heavy()) : context.heavy());
     await apply();
     const progress = new CompareProgress(context);
     const comparison = await compareAndReport(context, direction, partitionedOid, progress).catch(

@@ -2,8 +2,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
-import { followForward } from "../../src/sync/catchup.js";
+import type { PhaseContext } from "../../src/phases/phase.js";
+import { catchUp, followForward } from "../../src/sync/catchup.js";
 import { fired } from "../../src/sync/drain.js";
+import { alongside } from "../../src/wal/alongside.js";
 import { fill, fillInLock, fillToNow } from "../../src/wal/fill.js";
 import { walNames } from "../../src/wal/slot.js";
 import { lines } from "../migrations/shape.js";
@@ -330,6 +332,25 @@ test("a run that is paused at ready would let the server keep WAL until its disk
   await context.close();
   await m.through("cutover");
   expect(await m.difference("reverse")).toEqual(SAME);
+});
+
+test("a reader that dies while the run is paused would leave the WAL to grow, unread and unsaid", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("validate");
+  const waits = (_?: number, until?: AbortSignal) => fired(until ?? new AbortController().signal);
+  const phases = [
+    (context: PhaseContext) => alongside(context, ({ heavy }) => heavy()),
+    async (context: PhaseContext) => followForward(await context.open(), context, context.signal),
+    async (context: PhaseContext) => catchUp(await context.open(), context),
+  ];
+  for (const phase of phases) {
+    const context = { ...m.context(), gate: waits, heavy: waits, follower: waits };
+    m.before(/pg_current_wal_flush_lsn/, (reader) =>
+      session.query("SELECT pg_terminate_backend($1)", [reader.pid]).then(() => undefined),
+    );
+    await expect(phase(context)).rejects.toThrow(/connection to the server lost/);
+    await context.close();
+  }
 });
 
 test("a role without REPLICATION would stop half-way instead of at the plan", async () => {

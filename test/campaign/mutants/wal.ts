@@ -63,6 +63,13 @@ export const WAL: readonly Mutant[] = [
     "killed before whoever was writing had ended",
   ),
   wal(
+    "a pause ends when nobody reads any more",
+    "src/wal/alongside.ts",
+    "await one(workedMs, endOf(until));",
+    "await one(workedMs, failed.signal.aborted ? endOf(until) : until);",
+    "a reader that dies while the run is paused",
+  ),
+  wal(
     "a comparison leaves out what was read after its snapshot",
     "src/phases/validate.ts",
     "      late: lateLog(context, direction),\n      // No",
