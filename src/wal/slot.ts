@@ -48,7 +48,7 @@ SELECT lsn::text AS lsn FROM pg_create_logical_replication_slot($1, 'pgoutput')`
 SELECT concat_ws(' ', p.oid, p.xmin, r.oid, r.xmin) AS mark
   FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1 AND r.prrelid = $2::oid`,
   slot: /*sql*/ `
-SELECT (s.database = current_database() AND s.plugin = 'pgoutput')::text AS ours, coalesce(s.wal_status, 'reserved') AS status,
+SELECT (s.database = current_database() AND s.plugin = 'pgoutput')::text AS ours, s.database, s.plugin, coalesce(s.wal_status, 'reserved') AS status,
        s.confirmed_flush_lsn::text AS confirmed,
        pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::text AS retained,
        pg_size_bytes(current_setting('max_slot_wal_keep_size'))::text AS kept
@@ -69,6 +69,8 @@ SELECT lsn::text AS lsn, publication, (${confirmed}::pg_lsn <= lsn)::text AS fol
 const bool = z.enum(["true", "false"]).transform((value) => value === "true");
 const SlotRow = z.object({
   ours: bool,
+  database: z.string().nullable(),
+  plugin: z.string().nullable(),
   status: z.string(),
   confirmed: z.string().nullable(),
   retained: z.coerce.number().nullable(),
@@ -123,11 +125,15 @@ export async function slotStatus(session: Session, plan: Pick<Plan, "id">): Prom
 /** Changes may have passed the change log by: the copy has to begin again. */
 export class CaptureLost extends Error {}
 
-/** Why the change log may lack something; null: nothing passed it by. */
+/**
+ * Why the change log may lack something; null: nothing passed it by. Errors: `refused` when the name is another
+ * database's, whose slot is not to be touched.
+ */
 export async function whyLost(session: Session, plan: Plan): Promise<string | null> {
   const { slot, position } = walNames(plan);
   const found = await session.maybe(SlotRow, SQL.slot, [slot]);
-  if (found === null || !found.ours || found.confirmed === null)
+  if (found !== null && !found.ours) throw foreign(plan, found);
+  if (found === null || found.confirmed === null)
     return `the replication slot ${slot} is gone (dropped, or this server was a standby)`;
   if (found.status === "lost")
     return `the server gave up the replication slot ${slot}: it would have had to keep more WAL than max_slot_wal_keep_size allows, or the slot was idle for too long`;
@@ -143,6 +149,21 @@ export async function whyLost(session: Session, plan: Plan): Promise<string | nu
   if (!at.followed) return `somebody else has read from the replication slot ${slot}`;
   if (mark?.mark !== at.publication) return `the publication ${slot} was altered or dropped`;
   return null;
+}
+
+/** Slot names are the server's: a database that was copied with a migration in it has another one's. */
+function foreign(plan: Plan, { database, plugin }: z.output<typeof SlotRow>): PartwayError {
+  const { slot } = walNames(plan);
+  const whose =
+    database === null
+      ? "a physical one"
+      : `database ${database} has it${plugin === "pgoutput" ? "" : `, for ${plugin}`}`;
+  return new PartwayError("refused", {
+    what: `the replication slot ${slot} is not this migration's: ${whose}, and a server has a name once`,
+    state:
+      "Nothing is lost, and nothing was thrown away. If this database was copied from that one, the migration there goes on.",
+    next: `partway abort ${plan.id}, then plan again: the next migration's slot has another name. Or, if nobody needs it there: SELECT pg_drop_replication_slot(${literal(slot)}) in that database, then partway resume ${plan.id}`,
+  });
 }
 
 /** Makes the slot, and notes where it begins. The publication and the table of the position are there. */

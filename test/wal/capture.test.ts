@@ -317,6 +317,32 @@ test("a slot dropped right after it was looked for would be made anew beside wha
   expect(await m.difference()).toEqual(SAME);
 });
 
+test("a slot of that name in another database would end a run with the server's words, its copy thrown away", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  const { slot } = walNames(m.plan);
+  const elsewhere = await freshDatabase();
+  try {
+    const admin = await elsewhere.session(elsewhere.superuserUrl);
+    const name = await value(admin, "SELECT current_database()");
+    await session.query("SELECT pg_drop_replication_slot($1)", [slot]);
+    await admin.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
+    const { generation } = await m.stored();
+    await expect(m.run("validate")).rejects.toMatchObject({
+      kind: "refused",
+      message: expect.stringContaining(`database ${name} has it`),
+    });
+    expect(await m.stored()).toMatchObject({ generation, phase: "validate" });
+    await m.run("abort");
+    expect(await value(admin, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1", [slot])).toBe(
+      "1",
+    );
+    await admin.query("SELECT pg_drop_replication_slot($1)", [slot]);
+  } finally {
+    await elsewhere.drop();
+  }
+});
+
 test("a run that is paused at ready would let the server keep WAL until its disk is full", async () => {
   const m = await startMigration(db, WAL);
   await m.through("validate");

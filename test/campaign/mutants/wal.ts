@@ -70,6 +70,13 @@ export const WAL: readonly Mutant[] = [
     "a reader that dies while the run is paused",
   ),
   wal(
+    "another database's slot is not taken for one that was lost",
+    SLOT_TS,
+    "if (found !== null && !found.ours) throw foreign(plan, found);\n  if (found === null ||",
+    'if (found !== null && slot === "") throw foreign(plan, found);\n  if (found === null || !found.ours ||',
+    "a slot of that name in another database",
+  ),
+  wal(
     "a comparison leaves out what was read after its snapshot",
     "src/phases/validate.ts",
     "      late: lateLog(context, direction),\n      // No",
