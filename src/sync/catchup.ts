@@ -1,7 +1,7 @@
 /** Drain and follow with everything a phase expects around them: missing leaves made, truncation starts the copy again. */
 import type { Session } from "../pg/session.js";
 import { type AlongsideContext, alongside, type Gates } from "../wal/alongside.js";
-import { fill } from "../wal/fill.js";
+import { filling } from "../wal/fill.js";
 import { readsWal } from "../wal/identity.js";
 import { TruncateSeen } from "./apply.js";
 import { type DrainContext, type DrainOptions, drain, follow } from "./drain.js";
@@ -35,7 +35,7 @@ function forward(context: CatchUpContext): DrainOptions {
   const { plan, lease } = context;
   const options = { plan, lease, sides: sidesOf(plan, "forward") };
   if (!readsWal(plan)) return options;
-  return { ...options, fill: async (session) => (await fill(session, context)).complete };
+  return { ...options, fill: filling(context) };
 }
 
 async function guarded<T>(

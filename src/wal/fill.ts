@@ -168,7 +168,15 @@ export async function fill(session: Session, context: FillContext): Promise<Fill
   return done;
 }
 
-/** \`work\` at the slot, again while another session is there; after \`waits\` times 100 ms a stranger is named. */
+/** A reading for a drain; false when there is more to be read at once. It fails when `until` fires. Errors: as `fill`. */
+export function filling(context: FillContext): (session: Session, until?: AbortSignal) => Promise<boolean> {
+  return async (session, until) => {
+    const signal = until === undefined ? context.signal : AbortSignal.any([context.signal, until]);
+    return (await fill(session, { ...context, signal })).complete;
+  };
+}
+
+/** `work` at the slot, again while another session is there; after `waits` times 100 ms a stranger is named. */
 async function atSlot<T>(
   session: Session,
   { plan, signal }: FillContext,

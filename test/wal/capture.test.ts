@@ -4,9 +4,9 @@ import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
 import type { PhaseContext } from "../../src/phases/phase.js";
 import { catchUp, followForward } from "../../src/sync/catchup.js";
-import { fired } from "../../src/sync/drain.js";
+import { drainBriefly, fired } from "../../src/sync/drain.js";
 import { alongside } from "../../src/wal/alongside.js";
-import { fill, fillInLock, fillToNow } from "../../src/wal/fill.js";
+import { fill, fillInLock, filling, fillToNow } from "../../src/wal/fill.js";
 import { walNames } from "../../src/wal/slot.js";
 import { lines } from "../migrations/shape.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
@@ -414,7 +414,10 @@ test("a commit that no snapshot sees yet would be applied as the row was, and fo
     const waits = `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
     await expect.poll(() => value(admin, waits), { timeout: 30_000, interval: 20 }).toBe("1");
     made.isEnough = true;
-    const filling = fill(reader, context);
+    // Beside the cutover's lock there is no time for that: its session would be silent for as long.
+    const { plan, lease } = m;
+    await drainBriefly(reader, { plan, lease, sides: m.sides(), fill: filling(context) }, 300);
+    const reading = fill(reader, context);
     const asks = `SELECT count(*) FROM pg_stat_activity WHERE pid = ${reader.pid} AND query ~ 'pg_current_snapshot'`;
     await expect.poll(() => value(admin, asks), { timeout: 30_000, interval: 20 }).toBe("1");
     expect(await value(admin, `SELECT count(*) FROM ${m.sides().log}`)).toBe("0");
@@ -422,7 +425,7 @@ test("a commit that no snapshot sees yet would be applied as the row was, and fo
     await admin.query("ALTER SYSTEM RESET synchronous_standby_names");
     await admin.query("SELECT pg_reload_conf()");
     await writing;
-    expect((await filling).rows).toBe(made.updates);
+    expect((await reading).rows).toBe(made.updates);
     expect(await value(admin, "SELECT note FROM public.orders WHERE id = 13")).toBe(`${made.updates}`);
     await context.close();
 

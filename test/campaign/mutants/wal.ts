@@ -28,6 +28,13 @@ export const WAL: readonly Mutant[] = [
     UNSEEN,
   ),
   wal(
+    "a reading beside the cutover's lock has an end",
+    FILL_TS,
+    "AbortSignal.any([context.signal, until])",
+    "AbortSignal.any([context.signal])",
+    UNSEEN,
+  ),
+  wal(
     "what is read again is left out",
     "src/wal/changes.ts",
     "isNew: message.lsn >= this.#after",
