@@ -21,6 +21,8 @@ import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { validatedFingerprints } from "../sync/verdict.js";
 import { alongside } from "../wal/alongside.js";
+import { fillToNow } from "../wal/fill.js";
+import { readsWal } from "../wal/identity.js";
 import { lateLog } from "../wal/late.js";
 import { CompareProgress } from "./compare-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
@@ -105,6 +107,8 @@ export async function findDifferences(
 async function repair(context: PhaseContext, direction: Direction, leaves: LeafRow[]): Promise<number> {
   const session = await context.open();
   const sides = sidesOf(context.plan, direction);
+  // A change that is not in the log yet would be counted among the differences.
+  if (direction === "forward" && readsWal(context.plan)) await fillToNow(session, context);
   return context.lease.tx(session, async () => {
     let marked = 0;
     for (const leaf of leaves) marked += await markDirty(session, context.plan, sides, leaf);

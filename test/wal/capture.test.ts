@@ -185,6 +185,19 @@ test("a change that was not read yet when the sides are compared would be taken 
   ]);
 });
 
+test("a change that was not read yet when a difference is mended would be told as one that was mended", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  await session.query(`UPDATE ${m.sides().lagging} SET note = 'damaged' WHERE id = 1`);
+  // The differences are looked for: whatever comes now is read after that.
+  m.before(/count\(\*\)::text AS rows, sum\(h\)::text AS hash/, async () => {
+    await session.query("UPDATE public.orders SET note = 'unread' WHERE id IN (2, 3, 4)");
+  });
+  await m.through("validate", { repair: true });
+  expect(m.seen("repaired").map(({ keys }) => keys)).toEqual([1]);
+  expect(m.seen("validation").map(({ result }) => result)).toEqual(["different", "equal"]);
+});
+
 test("what a writer without synchronous_commit wrote last before the lock would stay behind", async () => {
   const m = await startMigration(db, WAL);
   await m.through("validate");

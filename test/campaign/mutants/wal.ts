@@ -91,6 +91,13 @@ export const WAL: readonly Mutant[] = [
     UNREAD,
   ),
   wal(
+    "what is not read yet is not counted as a difference",
+    "src/phases/validate.ts",
+    '  if (direction === "forward" && readsWal(context.plan)) await fillToNow(session, context);\n',
+    "",
+    "a change that was not read yet when a difference is mended",
+  ),
+  wal(
     "a key alone is left out of a comparison by key",
     "src/sync/pairs.ts",
     `direction === "forward" && isKeyed(plan) ? keyEquals : pairEquals`,
