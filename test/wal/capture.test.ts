@@ -1,5 +1,6 @@
 /** Capture from the write-ahead log, step by step: what each of its rules keeps from being lost. */
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { grants } from "../../src/grants.js";
 import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
 import type { PhaseContext } from "../../src/phases/phase.js";
@@ -392,13 +393,31 @@ test("a reader that dies while the run is paused would leave the WAL to grow, un
   }
 });
 
-test("a role without REPLICATION would stop half-way instead of at the plan", async () => {
+test("a role that lacks a right would stop half-way instead of at the plan, or not be told of it by the script", async () => {
   const admin = await db.session(db.superuserUrl);
+  const named = ident((await value(admin, "SELECT current_database()")) ?? "");
   await admin.query(`ALTER ROLE ${ident(db.role)} NOREPLICATION`);
+  await admin.query(`REVOKE TEMPORARY ON DATABASE ${named} FROM PUBLIC, ${ident(db.role)}`);
   const refused = (await planFor(session, WAL)).refusals;
+  const [replication, temporary] = [
+    `ALTER ROLE ${ident(db.role)} REPLICATION;`,
+    `GRANT TEMPORARY ON DATABASE ${named} TO ${ident(db.role)};`,
+  ];
   expect(refused.map(({ code, remedy }) => ({ code, remedy }))).toEqual([
-    { code: "no-replication-right", remedy: expect.stringContaining(`ALTER ROLE "${db.role}" REPLICATION`) },
+    { code: "no-replication-right", remedy: expect.stringContaining(replication) },
+    { code: "no-temporary-right", remedy: expect.stringContaining(temporary) },
   ]);
+  const asked = { table: "public.orders", url: db.ownerUrl, missing: true };
+  expect((await grants(asked)).grants).toEqual([]);
+  const script = (await grants({ ...asked, capture: "wal" })).grants.map(({ sql }) => sql);
+  expect(script).toEqual([replication, temporary]);
+  for (const sql of script) await admin.query(sql);
+  expect((await planFor(session, WAL)).refusals).toEqual([]);
+  expect((await grants({ ...asked, capture: "wal" })).grants).toEqual([]);
+  const other = { ...asked, role: "nobody_yet", capture: "wal" };
+  expect((await grants(other)).grants.map(({ code }) => code)).toEqual(
+    expect.arrayContaining(["no-replication-right", "no-publication-right", "no-temporary-right"]),
+  );
 });
 
 test("a commit that no snapshot sees yet would be applied as the row was, and forgotten; WAL beyond its bound", async () => {
