@@ -1,4 +1,7 @@
 /** Capture from the write-ahead log, step by step: what each of its rules keeps from being lost. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { grants } from "../../src/grants.js";
 import { ident } from "../../src/pg/quote.js";
@@ -411,6 +414,12 @@ test("a role that lacks a right would stop half-way instead of at the plan, or n
   expect((await grants(asked)).grants).toEqual([]);
   const script = (await grants({ ...asked, capture: "wal" })).grants.map(({ sql }) => sql);
   expect(script).toEqual([replication, temporary]);
+  const folder = mkdtempSync(join(tmpdir(), "partway-wal-"));
+  const config = join(folder, "partway.config.json");
+  writeFileSync(config, JSON.stringify({ tables: { "public.orders": WAL } }));
+  const listed = await grants({ url: db.ownerUrl, config, missing: true });
+  rmSync(folder, { recursive: true });
+  expect(listed.grants.map(({ sql }) => sql)).toEqual(script);
   for (const sql of script) await admin.query(sql);
   expect((await planFor(session, WAL)).refusals).toEqual([]);
   expect((await grants({ ...asked, capture: "wal" })).grants).toEqual([]);
