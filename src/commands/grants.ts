@@ -14,6 +14,7 @@ export function grantsCommand(program: Command, act: Act): void {
     )
     .option("--role <name>", "the role, which need not exist (default: the connected one)")
     .option("--maintenance", "what adopt, maintain and health need of a partitioned table, instead")
+    .option("--capture <how>", "what a run with --capture wal needs as well")
     .option("--missing", "only what it does not have yet")
     .option("--config <file>", "configuration file (default: partway.config.* in this folder)");
   withJson(withConnection(command));
@@ -21,6 +22,7 @@ export function grantsCommand(program: Command, act: Act): void {
     command,
     "partway grants orders --role partway_mover",
     "partway grants --missing",
+    "partway grants orders --capture wal",
     "partway grants orders --maintenance --role partway_care",
   );
   type Options = Omit<GrantsOptions, "table"> & { json?: boolean };

@@ -49,7 +49,7 @@ export function withScheme(command: Command): Command {
     )
     .option(
       "--capture <how>",
-      "changes of the source from: trigger (default), or wal (a logical replication slot; writers pay nothing)",
+      "changes of the source from: trigger (default), or wal (a logical replication slot; no trigger in the application's transactions)",
     )
     .option("--free-disk <size>", "free space on the server's disk, as 50GB: refuse what would not fit")
     .option("--no-sample", "forecast without reading a sample of the table")

@@ -144,9 +144,11 @@ async function run(context: PhaseContext): Promise<void> {
   if (stored.shadowOid === null) await restartCopy(session, context, "the shadow is not there");
   const { live, log } = sidesOf(plan, "forward");
   await assertSameTable(plan, await oidOf(session, live));
-  if (stored.blocks !== null) await assertCaptured(session, plan);
-  await installCapture(context, session);
-  if (stored.blocks === null) {
+  if (stored.blocks !== null) {
+    // Never made anew beside what is copied: changes until then would be lost.
+    await assertCaptured(session, plan);
+  } else {
+    await installCapture(context, session);
     await forgetTruncates(context, session);
     const measure = async (): Promise<void> => {
       await session.query(SQL.measure, [plan.id, plan.source.oid, unitFor(settings.batchBlocks)]);
@@ -208,7 +210,7 @@ async function run(context: PhaseContext): Promise<void> {
       count(batch);
       map.end(worker.pid, null);
     };
-    await alongside(context, (heavy) => runPool(sessions, waiting, heavy, copyOne));
+    await alongside(context, ({ heavy }) => runPool(sessions, waiting, heavy, copyOne));
   } catch (error) {
     if (!(error instanceof SourceRewritten)) throw error;
     await restartCopy(

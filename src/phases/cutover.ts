@@ -40,7 +40,7 @@ import {
   validatedFingerprints,
   writtenByName,
 } from "../sync/verdict.js";
-import { fill, fillInLock, fillUntilQuick } from "../wal/fill.js";
+import { fillInLock, filling, fillUntilQuick } from "../wal/fill.js";
 import { readsWal } from "../wal/identity.js";
 import type { Phase, PhaseContext } from "./phase.js";
 
@@ -156,7 +156,7 @@ async function run(context: PhaseContext): Promise<void> {
         ...(readsWal(plan)
           ? {
               fill: {
-                beside: async (one: Session) => (await fill(one, context)).complete,
+                beside: filling(context),
                 locked: (observer: Session) => fillInLock(session, observer, plan, LOCKED_LOG),
               },
               first: triggerDdl(plan, "forward", sides.live),

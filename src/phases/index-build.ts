@@ -341,8 +341,8 @@ async function run(context: PhaseContext): Promise<void> {
   const leaves = await leavesOf(session, shadowOid);
   tellLeaves(context, leaves);
   const progress = new BuildProgress(context, leaves.length, plan.indexes.length);
-  await alongside(context, async (heavy) => {
-    const beside = { ...context, heavy };
+  await alongside(context, async (gates) => {
+    const beside = { ...context, ...gates };
     await dedupe(beside, sessions, leaves, progress);
     await equip(beside, sessions);
     await buildLeafIndexes(beside, sessions, shadowOid, leaves, progress);

@@ -21,6 +21,8 @@ import { restartCopy } from "../sync/reset.js";
 import { mustReadStored, STORE_SQL } from "../sync/store.js";
 import { validatedFingerprints } from "../sync/verdict.js";
 import { alongside } from "../wal/alongside.js";
+import { fillToNow } from "../wal/fill.js";
+import { readsWal } from "../wal/identity.js";
 import { lateLog } from "../wal/late.js";
 import { CompareProgress } from "./compare-progress.js";
 import type { Phase, PhaseContext } from "./phase.js";
@@ -48,7 +50,7 @@ export async function compareAndReport(
   partitionedOid: string,
   progress = new CompareProgress(context),
 ): Promise<Comparison> {
-  const compare = () =>
+  const compare = (sound: () => void) =>
     compareSides({
       watch: progress,
       plan: context.plan,
@@ -58,9 +60,14 @@ export async function compareAndReport(
       open: context.open,
       late: lateLog(context, direction),
       // No pause while the snapshot is open: it would keep VACUUM from its work in the whole database.
-      gate: async () => context.signal.throwIfAborted(),
+      gate: async () => {
+        context.signal.throwIfAborted();
+        sound();
+      },
     });
-  const comparison = await (direction === "forward" ? alongside(context, compare) : compare());
+  const comparison = await (direction === "forward"
+    ? alongside(context, (beside) => compare(beside.sound))
+    : compare(() => undefined));
   const facts = {
     result: comparison.equal ? ("equal" as const) : ("different" as const),
     rows: comparison.live.rows,
@@ -100,6 +107,8 @@ export async function findDifferences(
 async function repair(context: PhaseContext, direction: Direction, leaves: LeafRow[]): Promise<number> {
   const session = await context.open();
   const sides = sidesOf(context.plan, direction);
+  // A change that is not in the log yet would be counted among the differences.
+  if (direction === "forward" && readsWal(context.plan)) await fillToNow(session, context);
   return context.lease.tx(session, async () => {
     let marked = 0;
     for (const leaf of leaves) marked += await markDirty(session, context.plan, sides, leaf);
@@ -136,7 +145,7 @@ export async function validateDirection(
 ): Promise<Comparison> {
   for (let round = 1; ; round++) {
     // Before the drain, not after it: what is held here would only let the log grow again.
-    await context.heavy();
+    await (direction === "forward" ? alongside(context, ({ heavy }) => heavy()) : context.heavy());
     await apply();
     const progress = new CompareProgress(context);
     const comparison = await compareAndReport(context, direction, partitionedOid, progress).catch(

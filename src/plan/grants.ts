@@ -13,7 +13,10 @@ export interface Grant {
     | "partway-schema-foreign"
     | "foreign-owner"
     | "no-right-on-foreign"
-    | "no-right-in-foreign-schema";
+    | "no-right-in-foreign-schema"
+    | "no-replication-right"
+    | "no-publication-right"
+    | "no-temporary-right";
   /** One statement, with its semicolon. */
   sql: string;
   /** What is lacking without it, one sentence. */

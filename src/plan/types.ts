@@ -200,15 +200,21 @@ export interface Fingerprint {
   lines: string[];
 }
 
-/** What capture from the write-ahead log needs of the server, and has. */
-export interface WalFacts {
-  /** wal_level. */
-  level: string;
-  slots: { used: number; most: number };
+/** What capture from the write-ahead log asks of a role. */
+export interface WalRights {
   /** May this role make and read replication slots? */
   mayReplicate: boolean;
   /** CREATE on the database, which a publication takes. */
   mayPublish: boolean;
+  /** TEMPORARY on the database, which a comparison takes. */
+  mayMakeTemporary: boolean;
+}
+
+/** What capture from the write-ahead log needs of the server, and has. */
+export interface WalFacts extends WalRights {
+  /** wal_level. */
+  level: string;
+  slots: { used: number; most: number };
   /** max_slot_wal_keep_size, bytes; null: no bound. */
   keptBytes: number | null;
 }

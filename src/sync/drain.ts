@@ -20,8 +20,13 @@ export interface DrainContext {
   follower(workedMs?: number, until?: AbortSignal): Promise<void>;
 }
 
-/** What is applied, and what fills the log first where no trigger does: false when there is more to be read at once. */
-export type DrainOptions = Omit<ApplyOptions, "limit"> & { fill?(session: Session): Promise<boolean> };
+/**
+ * What is applied, and what fills the log first where no trigger does: false when there is more to be read at once. It
+ * fails when `until` fires.
+ */
+export type DrainOptions = Omit<ApplyOptions, "limit"> & {
+  fill?(session: Session, until?: AbortSignal): Promise<boolean>;
+};
 
 /** Measures the apply rate and reports it with the backlog. */
 class ApplyMeter {
@@ -139,18 +144,30 @@ const BRIEF_BATCHES = 3;
 /** Somebody was in the way for longer than this session waits. */
 const IN_THE_WAY: ReadonlySet<string> = new Set([SQLSTATE.lockNotAvailable, SQLSTATE.queryCanceled]);
 
+/** The session that is to hold the locks says nothing meanwhile, and the server ends one that is silent for 30 s. */
+const BRIEF_MS = 5000;
+
+/** The time was up while something was waited for: an error of the wait itself, or what it was waiting out. */
+function ranOut(error: unknown, deadline: AbortSignal): boolean {
+  if (!deadline.aborted) return false;
+  const isWait = error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError");
+  return isWait || sqlState(error) === SQLSTATE.objectInUse;
+}
+
 /**
  * Applies until the log is short, but not for long: while the cutover seeks its locks, changes go on. Gives up without an
- * error where a lock or a statement takes longer than the session's own bounds. Errors: as `drain`.
+ * error where a lock or a statement takes longer than the session's own bounds, or all of it longer than `ms`. Errors: as
+ * `drain`.
  */
-export async function drainBriefly(session: Session, options: DrainOptions): Promise<void> {
+export async function drainBriefly(session: Session, options: DrainOptions, ms = BRIEF_MS): Promise<void> {
+  const deadline = AbortSignal.timeout(ms);
   try {
-    for (let batch = 0; batch < BRIEF_BATCHES; batch++) {
-      const isFilled = (await options.fill?.(session)) ?? true;
+    for (let batch = 0; batch < BRIEF_BATCHES && !deadline.aborted; batch++) {
+      const isFilled = (await options.fill?.(session, deadline)) ?? true;
       if ((await step(session, { ...options, limit: APPLY_BATCH })) < SHORT_LOG && isFilled) return;
     }
   } catch (error) {
-    if (!IN_THE_WAY.has(sqlState(error) ?? "")) throw error;
+    if (!IN_THE_WAY.has(sqlState(error) ?? "") && !ranOut(error, deadline)) throw error;
   }
 }
 

@@ -44,7 +44,7 @@ export interface Swap {
   /** Rollback: changes whenever what `carry` gives may have changed; cheap, it is asked again inside the lock. */
   mark?(): Promise<string>;
   /** Brings what is not in the change log yet; false: there is more. `locked`: inside the lock, in its transaction. */
-  fill?: { beside(session: Session): Promise<boolean>; locked(observer: Session): Promise<boolean> };
+  fill?: { beside: NonNullable<DrainOptions["fill"]>; locked(observer: Session): Promise<boolean> };
   /** Done inside the lock, before the names are swapped. */
   first?: readonly Statement[];
   /** Looks for drift inside the lock; gives the indexes that are no longer there to be renamed. */

@@ -4,44 +4,73 @@ import { rest } from "../sync/drain.js";
 import { type FillContext, fill, SlotWatch } from "./fill.js";
 import { readsWal } from "./identity.js";
 
-export interface AlongsideContext extends FillContext {
+type Gate = (workedMs?: number, until?: AbortSignal) => Promise<void>;
+
+/** The phases' gates (phases/phase.ts). */
+export interface Gates {
+  gate: Gate;
+  heavy: Gate;
+  follower: Gate;
+}
+
+/** What work beside a reading asks before each of its pieces. */
+export interface Beside extends Gates {
+  /** Throws what the reading failed with. */
+  sound(): void;
+}
+
+export interface AlongsideContext extends FillContext, Gates {
   open(): Promise<Session>;
-  heavy(workedMs?: number, until?: AbortSignal): Promise<void>;
 }
 
 /** Between two readings when the last one found little. A reading begins where the oldest transaction did. */
 const PAUSE_MS = 500;
 
 /**
- * Does `work` and fills the change log meanwhile. `heavy` is the gate before each piece of it: it fails as soon as the
- * reading has. Errors: those of `work`; CaptureLost.
+ * Does `work` and fills the change log meanwhile. Its gates fail as soon as the reading has, also where they wait for an
+ * operator: a pause in which nobody reads would fill the server's disk. Errors: those of `work`; of the reading.
  */
 export async function alongside<T>(
   context: AlongsideContext,
-  work: (heavy: AlongsideContext["heavy"]) => Promise<T>,
+  work: (beside: Beside) => Promise<T>,
 ): Promise<T> {
-  if (!readsWal(context.plan)) return work((...how) => context.heavy(...how));
+  const { gate, heavy, follower, signal } = context;
+  if (!readsWal(context.plan)) return work({ gate, heavy, follower, sound: () => undefined });
   const session = await context.open();
   const stop = new AbortController();
-  const state: { failure: unknown } = { failure: null };
-  const reading = keepReading(session, context, stop.signal).catch((error: unknown) => {
-    state.failure = error;
-  });
-  const check = () => {
-    if (state.failure !== null) throw state.failure;
+  const failed = new AbortController();
+  const reading = keepReading(session, context, stop.signal).catch((error: unknown) => failed.abort(error));
+  const sound = (): void => {
+    // A run that is stopped leaves as it always does, whatever that did to the reading.
+    if (!signal.aborted) failed.signal.throwIfAborted();
   };
+  const ends = new WeakMap<AbortSignal, AbortSignal>();
+  const endOf = (until: AbortSignal): AbortSignal => {
+    const end = ends.get(until) ?? AbortSignal.any([until, failed.signal]);
+    ends.set(until, end);
+    return end;
+  };
+  const guarded =
+    (one: Gate): Gate =>
+    async (workedMs, until = signal) => {
+      sound();
+      await one(workedMs, endOf(until));
+      sound();
+    };
   let result: T;
   try {
-    result = await work(async (...how) => {
-      check();
-      await context.heavy(...how);
+    result = await work({
+      gate: guarded(gate),
+      heavy: guarded(heavy),
+      follower: guarded(follower),
+      sound,
     });
   } finally {
     stop.abort();
     await reading;
     await session.end();
   }
-  check();
+  sound();
   return result;
 }
 

@@ -1,7 +1,8 @@
 /**
  * Filling the change log from the slot. One transaction reads what was committed, adds its keys to the log and notes how
- * far it has come; only after its COMMIT is the slot moved. Killed in between, the same is read again and left out by
- * the note: each change stands in the log exactly once.
+ * far it has come; only after its COMMIT is the slot moved, under the note's lock: of several readers one at a time is
+ * at the slot. Killed in between, the next reading moves it first; what is read twice all the same is left out by the
+ * note: each change stands in the log exactly once.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -16,7 +17,7 @@ import { logType } from "../sync/capture.js";
 import { pairColumns, sidesOf } from "../sync/pairs.js";
 import { Changes, type LogRow } from "./changes.js";
 import { parseMessage } from "./pgoutput.js";
-import { CaptureLost, inUse, keeps, slotStatus, walNames, whyLost } from "./slot.js";
+import { CaptureLost, inUse, keeps, readerOf, slotStatus, walNames, whyLost } from "./slot.js";
 
 export interface FillContext {
   plan: Plan;
@@ -46,6 +47,8 @@ const SQL = {
   position: (table: string) => /*sql*/ `SELECT lsn::text AS lsn FROM ${table} FOR UPDATE`,
   move: (table: string) => /*sql*/ `UPDATE ${table} SET lsn = $1::pg_lsn`,
   touch: (table: string) => /*sql*/ `UPDATE ${table} SET touched = touched + 1`,
+  behind: /*sql*/ `
+SELECT (confirmed_flush_lsn < $2::pg_lsn)::text AS behind FROM pg_replication_slots WHERE slot_name = $1`,
   advance: /*sql*/ `SELECT pg_replication_slot_advance($1, $2::pg_lsn)`,
   /** A function's rows are kept by the server, in a file when they are many, and come in pieces. */
   peek: (slot: string, upTo: string, limit: number) => /*sql*/ `
@@ -135,39 +138,79 @@ export function allVisible(snapshot: string, xids: readonly number[]): boolean {
   });
 }
 
-/** Reads once. Errors: CaptureLost when the slot is; `refused` while another session reads from it. */
+/**
+ * The noted position, its row locked until the caller's transaction ends. The slot is brought there where it is not: a
+ * reading that had to pass what is in the log already would, after a large transaction, never come to what is new.
+ */
+async function atPosition(session: Session, plan: Plan): Promise<bigint> {
+  const { slot, position } = walNames(plan);
+  const { lsn } = await session.one(Lsn, SQL.position(position));
+  const slotNow = await session.maybe(z.object({ behind: z.string().nullable() }), SQL.behind, [slot, lsn]);
+  // It does not go back with this transaction, and need not: the note was committed by an earlier one.
+  if (slotNow?.behind === "true") await session.query(SQL.advance, [slot, lsn]);
+  return lsnOf(lsn);
+}
+
+/**
+ * Reads once. Errors: CaptureLost when the slot is; `refused` while a session that is not Partway's reads from it for
+ * longer than ten seconds.
+ */
 export async function fill(session: Session, context: FillContext): Promise<Filled> {
-  const { plan, signal } = context;
+  const { plan, lease } = context;
+  const done = await atSlot(session, context, () => fillOnce(session, context));
+  if (!done.isMoved) return done;
+  try {
+    await atSlot(session, context, () => lease.tx(session, () => atPosition(session, plan)), 0);
+  } catch (error) {
+    // Somebody looks into it: the next reading moves it.
+    if (sqlState(error) !== SQLSTATE.objectInUse) throw error;
+  }
+  return done;
+}
+
+/** A reading for a drain; false when there is more to be read at once. It fails when `until` fires. Errors: as `fill`. */
+export function filling(context: FillContext): (session: Session, until?: AbortSignal) => Promise<boolean> {
+  return async (session, until) => {
+    const signal = until === undefined ? context.signal : AbortSignal.any([context.signal, until]);
+    return (await fill(session, { ...context, signal })).complete;
+  };
+}
+
+/** `work` at the slot, again while another session is there; after `waits` times 100 ms a stranger is named. */
+async function atSlot<T>(
+  session: Session,
+  { plan, signal }: FillContext,
+  work: () => Promise<T>,
+  waits = 100,
+): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await fillOnce(session, context);
+      return await work();
     } catch (error) {
       if (error instanceof PartwayError || signal.aborted || session.lost) throw error;
       const why = sqlState(error) === null ? null : await whyLost(session, plan);
       if (why !== null) throw new CaptureLost(why, { cause: error });
-      if (sqlState(error) !== SQLSTATE.objectInUse) throw error;
-      if (tries >= 100) throw inUse(plan, null);
+      if (sqlState(error) !== SQLSTATE.objectInUse || waits === 0) throw error;
+      const reader = await readerOf(session, plan);
+      // One of our own that is on its way out.
+      if (tries >= waits && reader?.isOurs !== true) throw inUse(plan, reader?.pid ?? null);
       await sleep(100, undefined, { signal });
     }
   }
 }
 
-async function fillOnce(session: Session, context: FillContext): Promise<Filled> {
+async function fillOnce(session: Session, context: FillContext): Promise<Filled & { isMoved: boolean }> {
   const { plan, lease, signal } = context;
-  const { slot, position } = walNames(plan);
-  const done = await lease.tx(session, async () => {
-    const from = lsnOf((await session.one(Lsn, SQL.position(position))).lsn);
-    // After the row's lock: whoever read before has moved the slot, or will have nothing against its being read.
+  return lease.tx(session, async () => {
+    const from = await atPosition(session, plan);
     const flushed = (await session.one(Lsn, SQL.flushed)).lsn;
     const found = await read(session, plan, from, flushed, MESSAGES);
     const to = reached(found, from, lsnOf(flushed));
     const isMoved = found.rows > 0 || to - from > IDLE_BYTES || (!found.complete && to > from);
-    if (isMoved) await session.query(SQL.move(position), [lsnText(to)]);
+    if (isMoved) await session.query(SQL.move(walNames(plan).position), [lsnText(to)]);
     await untilVisible(session, found.xids, signal);
-    return { rows: found.rows, complete: found.complete, upTo: lsnOf(flushed), to: isMoved ? to : null };
+    return { rows: found.rows, complete: found.complete, upTo: lsnOf(flushed), isMoved };
   });
-  if (done.to !== null) await session.query(SQL.advance, [slot, lsnText(done.to)]);
-  return done;
 }
 
 /** A COMMIT that the server has on its disk has everything before it there too, whoever wrote with synchronous_commit off. */
@@ -202,10 +245,9 @@ export async function fillInLock(
   plan: Plan,
   limit: number,
 ): Promise<boolean> {
-  const { position } = walNames(plan);
   await flush(observer, plan);
   const upTo = (await observer.one(Lsn, SQL.flushed)).lsn;
-  const from = lsnOf((await session.one(Lsn, SQL.position(position))).lsn);
+  const from = await atPosition(session, plan);
   const found = await read(session, plan, from, upTo, limit);
   return found.complete;
 }

@@ -1,6 +1,5 @@
 /** Making capture from the write-ahead log: publication, then slot, then whoever was writing has ended. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RunEventBody } from "../../state/events.js";
 import type { Session } from "../pg/session.js";
 import { logDdl } from "../sync/capture.js";
 import { assertNoDrift } from "../sync/guard.js";
@@ -10,12 +9,18 @@ import { removeForwardCapture } from "../sync/remove.js";
 import { enterPosition, makeSlot, positionDdl, publicationSql, whyLost, writing } from "./slot.js";
 
 /**
- * Makes it unless it stands. When this resolves, every later change of the source is read from the slot, and every
- * earlier one is seen by the snapshots to come: the same as with triggers committed first. No writer waits.
+ * Makes it unless it stands; to be called as long as nothing is copied. When this resolves, every later change of the
+ * source is read from the slot, and every earlier one is seen by the snapshots to come: the same as with triggers
+ * committed first. No writer waits. Errors: `refused` when another database has a slot of that name.
  */
 export async function installWal(context: LockContext, session: Session): Promise<void> {
-  const { plan, lease, emit } = context;
-  if ((await whyLost(session, plan)) === null) return;
+  if ((await whyLost(session, context.plan)) !== null) await make(context, session);
+  // Also where it stands: who made it may have been killed before it had waited.
+  await untilSeen(context, session);
+}
+
+async function make(context: LockContext, session: Session): Promise<void> {
+  const { plan, lease } = context;
   // Nothing is copied yet: what is missing or was touched is made anew, as a whole.
   await removeForwardCapture(context, session);
   const { live, log } = sidesOf(plan, "forward");
@@ -35,22 +40,28 @@ export async function installWal(context: LockContext, session: Session): Promis
       await session.query(publicationSql(plan));
     },
   });
-  const waiting = tellWaiting(emit, "writing transactions to end, to make the replication slot");
-  try {
+  await saidWhenLong(context, async () => {
     const made = await makeSlot(session, plan);
     await lease.tx(session, () => enterPosition(session, plan, made));
-    // Committed in the log before the slot begins, and not yet seen by a snapshot: it would be in neither.
-    const { next } = await writing(session);
-    while ((await writing(session)).oldest < next) await sleep(50, undefined, { signal: context.signal });
-  } finally {
-    clearTimeout(waiting);
-  }
+  });
 }
 
-/** A slot waits as long as the oldest writer takes; that is said, once. */
-function tellWaiting(emit: (event: RunEventBody) => void, what: string): NodeJS.Timeout {
-  return setTimeout(() => {
-    const message = `waiting for ${what}; nobody waits for this. See pg_stat_activity (backend_xid) and pg_prepared_xacts`;
-    emit({ event: "log", level: "warn", message });
-  }, 3000);
+/** Committed in the log before the slot begins, and not yet seen by a snapshot: it would be in neither. */
+async function untilSeen(context: LockContext, session: Session): Promise<void> {
+  await saidWhenLong(context, async () => {
+    const { next } = await writing(session);
+    while ((await writing(session)).oldest < next) await sleep(50, undefined, { signal: context.signal });
+  });
+}
+
+/** A slot waits as long as the oldest writer takes; that is said. */
+async function saidWhenLong({ emit }: LockContext, work: () => Promise<void>): Promise<void> {
+  const message =
+    "waiting for writing transactions to end, to make the replication slot; nobody waits for this. See pg_stat_activity (backend_xid) and pg_prepared_xacts";
+  const timer = setTimeout(() => emit({ event: "log", level: "warn", message }), 3000);
+  try {
+    await work();
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -2,10 +2,11 @@
  * Capture from the write-ahead log: a publication of the source alone, a permanent logical slot of pgoutput, and in
  * schema partway how far the log was read. The slot keeps WAL for as long as it stands, also while nobody reads it.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { PartwayError } from "../errors.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
-import type { Session } from "../pg/session.js";
+import { APPLICATION_NAME, type Session } from "../pg/session.js";
 import type { Plan, Statement } from "../plan/types.js";
 import { pairColumns, sidesOf } from "../sync/pairs.js";
 import { identityColumns } from "./identity.js";
@@ -47,11 +48,15 @@ SELECT lsn::text AS lsn FROM pg_create_logical_replication_slot($1, 'pgoutput')`
 SELECT concat_ws(' ', p.oid, p.xmin, r.oid, r.xmin) AS mark
   FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1 AND r.prrelid = $2::oid`,
   slot: /*sql*/ `
-SELECT (s.database = current_database() AND s.plugin = 'pgoutput')::text AS ours, coalesce(s.wal_status, 'reserved') AS status,
-       s.confirmed_flush_lsn::text AS confirmed, s.active_pid::text AS pid,
+SELECT (s.database = current_database() AND s.plugin = 'pgoutput')::text AS ours, s.database, s.plugin, coalesce(s.wal_status, 'reserved') AS status,
+       s.confirmed_flush_lsn::text AS confirmed,
        pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::text AS retained,
        pg_size_bytes(current_setting('max_slot_wal_keep_size'))::text AS kept
   FROM pg_replication_slots AS s WHERE s.slot_name = $1`,
+  reader: /*sql*/ `
+SELECT s.active_pid::text AS pid, (a.application_name = $2 AND a.usename = current_user)::text AS ours
+  FROM pg_replication_slots AS s LEFT JOIN pg_stat_activity AS a ON a.pid = s.active_pid
+ WHERE s.slot_name = $1 AND s.active_pid IS NOT NULL`,
   position: (position: string, confirmed: string) => /*sql*/ `
 SELECT lsn::text AS lsn, publication, (${confirmed}::pg_lsn <= lsn)::text AS followed FROM ${position}`,
   exists: /*sql*/ `SELECT (to_regclass($1) IS NOT NULL)::text AS yes`,
@@ -64,9 +69,10 @@ SELECT lsn::text AS lsn, publication, (${confirmed}::pg_lsn <= lsn)::text AS fol
 const bool = z.enum(["true", "false"]).transform((value) => value === "true");
 const SlotRow = z.object({
   ours: bool,
+  database: z.string().nullable(),
+  plugin: z.string().nullable(),
   status: z.string(),
   confirmed: z.string().nullable(),
-  pid: z.string().nullable(),
   retained: z.coerce.number().nullable(),
   kept: z.coerce.number(),
 });
@@ -119,11 +125,15 @@ export async function slotStatus(session: Session, plan: Pick<Plan, "id">): Prom
 /** Changes may have passed the change log by: the copy has to begin again. */
 export class CaptureLost extends Error {}
 
-/** Why the change log may lack something; null: nothing passed it by. */
+/**
+ * Why the change log may lack something; null: nothing passed it by. Errors: `refused` when the name is another
+ * database's, whose slot is not to be touched.
+ */
 export async function whyLost(session: Session, plan: Plan): Promise<string | null> {
   const { slot, position } = walNames(plan);
   const found = await session.maybe(SlotRow, SQL.slot, [slot]);
-  if (found === null || !found.ours || found.confirmed === null)
+  if (found !== null && !found.ours) throw foreign(plan, found);
+  if (found === null || found.confirmed === null)
     return `the replication slot ${slot} is gone (dropped, or this server was a standby)`;
   if (found.status === "lost")
     return `the server gave up the replication slot ${slot}: it would have had to keep more WAL than max_slot_wal_keep_size allows, or the slot was idle for too long`;
@@ -139,6 +149,21 @@ export async function whyLost(session: Session, plan: Plan): Promise<string | nu
   if (!at.followed) return `somebody else has read from the replication slot ${slot}`;
   if (mark?.mark !== at.publication) return `the publication ${slot} was altered or dropped`;
   return null;
+}
+
+/** Slot names are the server's: a database that was copied with a migration in it has another one's. */
+function foreign(plan: Plan, { database, plugin }: z.output<typeof SlotRow>): PartwayError {
+  const { slot } = walNames(plan);
+  const whose =
+    database === null
+      ? "a physical one"
+      : `database ${database} has it${plugin === "pgoutput" ? "" : `, for ${plugin}`}`;
+  return new PartwayError("refused", {
+    what: `the replication slot ${slot} is not this migration's: ${whose}, and a server has a name once`,
+    state:
+      "Nothing is lost, and nothing was thrown away. If this database was copied from that one, the migration there goes on.",
+    next: `partway abort ${plan.id}, then plan again: the next migration's slot has another name. Or, if nobody needs it there: SELECT pg_drop_replication_slot(${literal(slot)}) in that database, then partway resume ${plan.id}`,
+  });
 }
 
 /** Makes the slot, and notes where it begins. The publication and the table of the position are there. */
@@ -158,7 +183,10 @@ export async function enterPosition(
   await session.query(SQL.enter(walNames(plan).position), [lsn, mark]);
 }
 
-/** Transactions that were writing when it was asked have a number below `next`; all have ended when `oldest` reaches it. */
+/**
+ * `next` is beyond every transaction that has ended, not beyond those that run. Every one that had a number when the
+ * position was entered has a lower one than that transaction, which has ended: all of them when `oldest` reaches `next`.
+ */
 export async function writing(session: Session): Promise<{ oldest: bigint; next: bigint }> {
   const Row = z.object({ oldest: z.coerce.bigint(), next: z.coerce.bigint() });
   return session.one(Row, SQL.running);
@@ -185,12 +213,32 @@ export async function removeWal(
   const found = await there(session, plan);
   const { slot, position } = walNames(plan);
   if (found.slot === null && !found.publication && !found.position) return;
-  if (found.slot?.pid != null) throw inUse(plan, found.slot.pid);
+  await untilUnread(session, plan);
   await tx(async () => {
     await session.query(`DROP PUBLICATION IF EXISTS ${ident(slot)}`);
     await session.query(`DROP TABLE IF EXISTS ${position}`);
     if (found.slot !== null) await session.query(SQL.drop, [slot]);
   });
+}
+
+/** The backend that reads from the slot at this moment; null: none does. */
+export async function readerOf(
+  session: Session,
+  plan: Plan,
+): Promise<{ pid: string; isOurs: boolean } | null> {
+  const Row = z.object({ pid: z.string(), ours: z.string().nullable() });
+  const found = await session.maybe(Row, SQL.reader, [walNames(plan).slot, APPLICATION_NAME]);
+  return found === null ? null : { pid: found.pid, isOurs: found.ours === "true" };
+}
+
+/** A reader of Partway's own may be on its way out, and is waited for: ten seconds. */
+async function untilUnread(session: Session, plan: Plan): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const reader = await readerOf(session, plan);
+    if (reader === null) return;
+    if (!reader.isOurs || tries >= 100) throw inUse(plan, reader.pid);
+    await sleep(100);
+  }
 }
 
 /** The slot can be read by one session at a time. */

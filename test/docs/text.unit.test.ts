@@ -104,6 +104,7 @@ function refusalCodes(): string[] {
       "src/plan/bounds.ts",
       "src/plan/free-space.ts",
       "src/plan/grants.ts",
+      "src/plan/wal-grants.ts",
       "src/pg/pooler.ts",
       "src/pg/standby.ts",
       "src/sync/store.ts",

@@ -442,6 +442,28 @@ test("capture dropped while the run is stopped would lose every write meanwhile"
   await expect(m.run("index")).rejects.toMatchObject({ kind: "drift", message: /capture triggers/ });
 });
 
+test("capture dropped right after it was looked for would be made anew, and writes before it be lost", async () => {
+  m.before(BATCH, kill, 1);
+  await expect(m.run("copy")).rejects.toThrow();
+  await m.takeOver();
+  // The statement after the look.
+  m.before(/unnest\(\$2::text\[\]\) AS n\(name\)/, async () => {
+    let statements = 0;
+    m.before(
+      /./,
+      async () => {
+        statements += 1;
+        if (statements !== 2) return;
+        await app.query(`DROP TRIGGER ${m.plan.names.forwardTrigger} ON public.orders`);
+        await app.query("UPDATE public.orders SET note = 'unseen' WHERE id = 1");
+      },
+      2,
+    );
+  });
+  await m.run("copy");
+  await expect(m.run("index")).rejects.toMatchObject({ kind: "drift" });
+});
+
 test("capture switched off after a crash before the first batch would stop the run for good", async () => {
   m.before(/UPDATE partway.migration SET blocks/, kill);
   await expect(m.run("copy")).rejects.toThrow(/connection to the server lost/);

@@ -41,6 +41,7 @@ const wal = (over: Partial<WalFacts>): Given => ({
       slots: { used: 0, most: 10 },
       mayReplicate: true,
       mayPublish: true,
+      mayMakeTemporary: true,
       keptBytes: null,
       ...over,
     },
@@ -160,6 +161,11 @@ const CASES: Case[] = [
     code: "no-publication-right",
     given: wal({ mayPublish: false }),
     remedy: `GRANT CREATE ON DATABASE "app" TO "app";`,
+  },
+  {
+    code: "no-temporary-right",
+    given: wal({ mayMakeTemporary: false }),
+    remedy: `GRANT TEMPORARY ON DATABASE "app" TO "app";`,
   },
   {
     code: "replica-identity",

@@ -1,10 +1,16 @@
 /** Capture from the write-ahead log, step by step: what each of its rules keeps from being lost. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { grants } from "../../src/grants.js";
 import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
-import { followForward } from "../../src/sync/catchup.js";
-import { fired } from "../../src/sync/drain.js";
-import { fill, fillToNow } from "../../src/wal/fill.js";
+import type { PhaseContext } from "../../src/phases/phase.js";
+import { catchUp, followForward } from "../../src/sync/catchup.js";
+import { drainBriefly, fired } from "../../src/sync/drain.js";
+import { alongside } from "../../src/wal/alongside.js";
+import { fill, fillInLock, filling, fillToNow } from "../../src/wal/fill.js";
 import { walNames } from "../../src/wal/slot.js";
 import { lines } from "../migrations/shape.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
@@ -14,6 +20,7 @@ import {
   SAME,
   startMigration,
   type TestMigration,
+  untilBlocked,
   value,
 } from "../support/migration.js";
 import { startOwnServer } from "../support/server.js";
@@ -105,6 +112,68 @@ test("killed between the log's COMMIT and the slot's move, a change would stand 
   expect(await m.difference("reverse")).toEqual(SAME);
 });
 
+/** Moved to where the reading stands: nothing that stands in the log is read again. */
+const isBehind = async (m: TestMigration) =>
+  value(
+    session,
+    `SELECT s.confirmed_flush_lsn < p.lsn FROM pg_replication_slots AS s, ${walNames(m.plan).position} AS p
+      WHERE s.slot_name = $1`,
+    [walNames(m.plan).slot],
+  );
+
+const busy = () => Promise.reject(Object.assign(new Error("somebody looks into it"), { code: "55006" }));
+
+test("after a large transaction whose slot was not moved, every reading would end before what is new, for ever", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  await session.query(
+    "INSERT INTO public.orders (created_at, filler) SELECT '2025-03-03', '' FROM generate_series(1, 20000)",
+  );
+  const died = new Error("died");
+  m.before(/pg_replication_slot_advance/, () => Promise.reject(died));
+  const first = m.context();
+  await expect(fill(await first.open(), first)).rejects.toBe(died);
+  await first.close();
+  expect(await isBehind(m)).toBe("t");
+  await m.takeOver();
+  await session.query("UPDATE public.orders SET note = 'new' WHERE id = 1");
+  const next = m.context();
+  const reader = await next.open();
+  expect(await fill(reader, next)).toMatchObject({ rows: 1, complete: true });
+  expect(await isBehind(m)).toBe("f");
+  // The same in the lock, where fewer are read: somebody was at the slot when it was to be moved.
+  await session.query(
+    "INSERT INTO public.orders (created_at, filler) SELECT '2025-04-04', '' FROM generate_series(1, 60)",
+  );
+  m.before(/pg_replication_slot_advance/, busy);
+  expect(await fill(reader, next)).toMatchObject({ rows: 60, complete: true });
+  expect(await isBehind(m)).toBe("t");
+  await session.query("UPDATE public.orders SET note = 'newer' WHERE id = 2");
+  const observer = await next.open();
+  expect(await reader.tx(() => fillInLock(reader, observer, m.plan, 50))).toBe(true);
+  await next.close();
+  expect(await m.log()).toHaveLength(20_062);
+});
+
+test("two readers of the same run would move the slot back, and end the run", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  const context = m.context();
+  const [one, other] = [await context.open(), await context.open()];
+  await session.query("UPDATE public.orders SET note = 'one' WHERE id = 1");
+  const second: Promise<unknown>[] = [];
+  m.before(/pg_replication_slot_advance/, async () => {
+    await session.query("UPDATE public.orders SET note = 'two' WHERE id = 2");
+    second.push(fill(other, context));
+    await Promise.race([...second, untilBlocked(session, other.pid)]);
+  });
+  expect(await fill(one, context)).toMatchObject({ rows: 1 });
+  expect(await Promise.all(second)).toMatchObject([{ rows: 1 }]);
+  await context.close();
+  expect(await isBehind(m)).toBe("f");
+  expect(await m.log()).toHaveLength(2);
+});
+
 test("a change that was not read yet when the sides are compared would be taken for a difference", async () => {
   const m = await startMigration(db, WAL);
   await m.through("index");
@@ -118,6 +187,19 @@ test("a change that was not read yet when the sides are compared would be taken 
   expect(m.seen("validation").map(({ result, excluded }) => ({ result, excluded }))).toEqual([
     { result: "equal", excluded: 4 },
   ]);
+});
+
+test("a change that was not read yet when a difference is mended would be told as one that was mended", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  await session.query(`UPDATE ${m.sides().lagging} SET note = 'damaged' WHERE id = 1`);
+  // The differences are looked for: whatever comes now is read after that.
+  m.before(/count\(\*\)::text AS rows, sum\(h\)::text AS hash/, async () => {
+    await session.query("UPDATE public.orders SET note = 'unread' WHERE id IN (2, 3, 4)");
+  });
+  await m.through("validate", { repair: true });
+  expect(m.seen("repaired").map(({ keys }) => keys)).toEqual([1]);
+  expect(m.seen("validation").map(({ result }) => result)).toEqual(["different", "equal"]);
 });
 
 test("what a writer without synchronous_commit wrote last before the lock would stay behind", async () => {
@@ -197,6 +279,87 @@ test.each([
   expect(await m.difference("reverse")).toEqual(SAME);
 });
 
+test("killed before whoever was writing had ended, a resume would copy without them", async () => {
+  const m = await startMigration(db, WAL);
+  const died = new Error("died");
+  m.before(/pg_snapshot_xmin/, () => Promise.reject(died));
+  await expect(m.through("copy")).rejects.toBe(died);
+  await m.takeOver();
+  const writer = await db.session();
+  await writer.begin();
+  await writer.query("UPDATE public.orders SET note = 'written' WHERE id = 1");
+  // Another one ends: what writes still has a number that is lower.
+  await session.query("UPDATE public.orders SET note = 'ended' WHERE id = 2");
+  const order: string[] = [];
+  let asked = 0;
+  m.before(
+    /pg_snapshot_xmin/,
+    async () => {
+      asked += 1;
+      if (asked !== 3) return;
+      await writer.commit();
+      order.push("ended");
+    },
+    3,
+  );
+  m.before(/SET blocks = pg_relation_size/, async () => void order.push("measured"));
+  await m.through("copy");
+  expect(order).toEqual(["ended", "measured"]);
+  await m.through("index");
+  expect(await m.difference()).toEqual(SAME);
+});
+
+test("a slot dropped right after it was looked for would be made anew beside what is copied", async () => {
+  const m = await startMigration(db, WAL);
+  const died = new Error("died");
+  m.before(/^INSERT INTO partway.ledger/m, () => Promise.reject(died));
+  await expect(m.through("copy")).rejects.toBe(died);
+  await m.takeOver();
+  await session.query("UPDATE public.orders SET note = 'unread' WHERE id = 1");
+  // The statement after the look.
+  m.before(/AS followed FROM/, async () => {
+    let statements = 0;
+    m.before(
+      /./,
+      async () => {
+        statements += 1;
+        if (statements === 2)
+          await session.query(`SELECT pg_drop_replication_slot('${walNames(m.plan).slot}')`);
+      },
+      2,
+    );
+  });
+  await m.through("index");
+  expect(m.seen("copy-restarted")).toHaveLength(1);
+  expect(await m.difference()).toEqual(SAME);
+});
+
+test("a slot of that name in another database would end a run with the server's words, its copy thrown away", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  const { slot } = walNames(m.plan);
+  const elsewhere = await freshDatabase();
+  try {
+    const admin = await elsewhere.session(elsewhere.superuserUrl);
+    const name = await value(admin, "SELECT current_database()");
+    await session.query("SELECT pg_drop_replication_slot($1)", [slot]);
+    await admin.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
+    const { generation } = await m.stored();
+    await expect(m.run("validate")).rejects.toMatchObject({
+      kind: "refused",
+      message: expect.stringContaining(`database ${name} has it`),
+    });
+    expect(await m.stored()).toMatchObject({ generation, phase: "validate" });
+    await m.run("abort");
+    expect(await value(admin, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1", [slot])).toBe(
+      "1",
+    );
+    await admin.query("SELECT pg_drop_replication_slot($1)", [slot]);
+  } finally {
+    await elsewhere.drop();
+  }
+});
+
 test("a run that is paused at ready would let the server keep WAL until its disk is full", async () => {
   const m = await startMigration(db, WAL);
   await m.through("validate");
@@ -214,13 +377,56 @@ test("a run that is paused at ready would let the server keep WAL until its disk
   expect(await m.difference("reverse")).toEqual(SAME);
 });
 
-test("a role without REPLICATION would stop half-way instead of at the plan", async () => {
+test("a reader that dies while the run is paused would leave the WAL to grow, unread and unsaid", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("validate");
+  const waits = (_?: number, until?: AbortSignal) => fired(until ?? new AbortController().signal);
+  const phases = [
+    (context: PhaseContext) => alongside(context, ({ heavy }) => heavy()),
+    async (context: PhaseContext) => followForward(await context.open(), context, context.signal),
+    async (context: PhaseContext) => catchUp(await context.open(), context),
+  ];
+  for (const phase of phases) {
+    const context = { ...m.context(), gate: waits, heavy: waits, follower: waits };
+    m.before(/pg_current_wal_flush_lsn/, (reader) =>
+      session.query("SELECT pg_terminate_backend($1)", [reader.pid]).then(() => undefined),
+    );
+    await expect(phase(context)).rejects.toThrow(/connection to the server lost/);
+    await context.close();
+  }
+});
+
+test("a role that lacks a right would stop half-way instead of at the plan, or not be told of it by the script", async () => {
   const admin = await db.session(db.superuserUrl);
+  const named = ident((await value(admin, "SELECT current_database()")) ?? "");
   await admin.query(`ALTER ROLE ${ident(db.role)} NOREPLICATION`);
+  await admin.query(`REVOKE TEMPORARY ON DATABASE ${named} FROM PUBLIC, ${ident(db.role)}`);
   const refused = (await planFor(session, WAL)).refusals;
+  const [replication, temporary] = [
+    `ALTER ROLE ${ident(db.role)} REPLICATION;`,
+    `GRANT TEMPORARY ON DATABASE ${named} TO ${ident(db.role)};`,
+  ];
   expect(refused.map(({ code, remedy }) => ({ code, remedy }))).toEqual([
-    { code: "no-replication-right", remedy: expect.stringContaining(`ALTER ROLE "${db.role}" REPLICATION`) },
+    { code: "no-replication-right", remedy: expect.stringContaining(replication) },
+    { code: "no-temporary-right", remedy: expect.stringContaining(temporary) },
   ]);
+  const asked = { table: "public.orders", url: db.ownerUrl, missing: true };
+  expect((await grants(asked)).grants).toEqual([]);
+  const script = (await grants({ ...asked, capture: "wal" })).grants.map(({ sql }) => sql);
+  expect(script).toEqual([replication, temporary]);
+  const folder = mkdtempSync(join(tmpdir(), "partway-wal-"));
+  const config = join(folder, "partway.config.json");
+  writeFileSync(config, JSON.stringify({ tables: { "public.orders": WAL } }));
+  const listed = await grants({ url: db.ownerUrl, config, missing: true });
+  rmSync(folder, { recursive: true });
+  expect(listed.grants.map(({ sql }) => sql)).toEqual(script);
+  for (const sql of script) await admin.query(sql);
+  expect((await planFor(session, WAL)).refusals).toEqual([]);
+  expect((await grants({ ...asked, capture: "wal" })).grants).toEqual([]);
+  const other = { ...asked, role: "nobody_yet", capture: "wal" };
+  expect((await grants(other)).grants.map(({ code }) => code)).toEqual(
+    expect.arrayContaining(["no-replication-right", "no-publication-right", "no-temporary-right"]),
+  );
 });
 
 test("a commit that no snapshot sees yet would be applied as the row was, and forgotten; WAL beyond its bound", async () => {
@@ -249,7 +455,10 @@ test("a commit that no snapshot sees yet would be applied as the row was, and fo
     const waits = `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`;
     await expect.poll(() => value(admin, waits), { timeout: 30_000, interval: 20 }).toBe("1");
     made.isEnough = true;
-    const filling = fill(reader, context);
+    // Beside the cutover's lock there is no time for that: its session would be silent for as long.
+    const { plan, lease } = m;
+    await drainBriefly(reader, { plan, lease, sides: m.sides(), fill: filling(context) }, 300);
+    const reading = fill(reader, context);
     const asks = `SELECT count(*) FROM pg_stat_activity WHERE pid = ${reader.pid} AND query ~ 'pg_current_snapshot'`;
     await expect.poll(() => value(admin, asks), { timeout: 30_000, interval: 20 }).toBe("1");
     expect(await value(admin, `SELECT count(*) FROM ${m.sides().log}`)).toBe("0");
@@ -257,7 +466,7 @@ test("a commit that no snapshot sees yet would be applied as the row was, and fo
     await admin.query("ALTER SYSTEM RESET synchronous_standby_names");
     await admin.query("SELECT pg_reload_conf()");
     await writing;
-    expect((await filling).rows).toBe(made.updates);
+    expect((await reading).rows).toBe(made.updates);
     expect(await value(admin, "SELECT note FROM public.orders WHERE id = 13")).toBe(`${made.updates}`);
     await context.close();
 

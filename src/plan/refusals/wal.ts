@@ -2,9 +2,12 @@
 import { ident } from "../../pg/quote.js";
 import { identityColumns } from "../../wal/identity.js";
 import type { Refusal, WalFacts } from "../types.js";
+import { walGrants } from "../wal-grants.js";
 import { type Check, type CheckInput, nameOf } from "./check.js";
 
 const ELSE = "or leave --capture wal out: triggers need none of this";
+
+const NOBODYS = { mayReplicate: false, mayPublish: false, mayMakeTemporary: false };
 
 export const wal: Check = (input) => {
   if (input.request.capture !== "wal") return [];
@@ -13,7 +16,6 @@ export const wal: Check = (input) => {
 };
 
 function server({ table }: CheckInput, facts: WalFacts): Refusal[] {
-  const role = ident(table.rights.role);
   return [
     ...refusal(facts.level !== "logical", {
       code: "wal-level",
@@ -27,18 +29,9 @@ function server({ table }: CheckInput, facts: WalFacts): Refusal[] {
       why: "The migration needs one from the copy until the cutover.",
       remedy: `ALTER SYSTEM SET max_replication_slots = ${facts.slots.used + 1}; and restart the server, or drop a slot that nobody needs (SELECT slot_name, active FROM pg_replication_slots); ${ELSE}.`,
     }),
-    ...refusal(!facts.mayReplicate, {
-      code: "no-replication-right",
-      what: `role ${role} may not make replication slots`,
-      why: "PostgreSQL gives that to superusers and to roles with REPLICATION.",
-      remedy: `ALTER ROLE ${role} REPLICATION; ${ELSE}.`,
-    }),
-    ...refusal(!facts.mayPublish, {
-      code: "no-publication-right",
-      what: `role ${role} may not make a publication in this database`,
-      why: "A publication takes CREATE on the database.",
-      remedy: `GRANT CREATE ON DATABASE ${ident(table.database)} TO ${role}; ${ELSE}.`,
-    }),
+    ...walGrants({ role: table.rights.role, database: table.database, now: facts, granted: NOBODYS })
+      .filter(({ missing }) => missing)
+      .map(({ code, what, why, sql }) => ({ code, what, why, remedy: `${sql} ${ELSE}.` })),
   ];
 }
 

@@ -32,7 +32,13 @@ export const APPLY: readonly Mutant[] = [
   {
     guard: "nothing pauses while a comparison's snapshot is open",
     rule: "3.5",
-    edits: [[VALIDATE_TS, "gate: async () => context.signal.throwIfAborted(),", "gate: context.gate,"]],
+    edits: [
+      [
+        VALIDATE_TS,
+        "gate: async () => {\n        context.signal.throwIfAborted();\n        sound();\n      },",
+        "gate: context.gate,",
+      ],
+    ],
     red: [[VALIDATE_TEST, "a pause during the comparison would keep its snapshot open"]],
   },
   {

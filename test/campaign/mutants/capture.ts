@@ -160,7 +160,7 @@ export const CAPTURE: readonly Mutant[] = [
     guard: "capture is committed before the table's size is read",
     rule: "3.1",
     edits: [
-      [COPY_TS, "  await installCapture(context, session);\n  if (stored.blocks", "  if (stored.blocks"],
+      [COPY_TS, "    await installCapture(context, session);\n    await forget", "    await forget"],
       [COPY_TS, "  const done = await", "  await installCapture(context, session);\n  const done = await"],
     ],
     red: [[COPY_TEST, "rows written just before capture stands would lie beyond the end of the copy"]],
@@ -169,7 +169,7 @@ export const CAPTURE: readonly Mutant[] = [
     guard: "capture is committed before the first batch",
     rule: "3.1",
     edits: [
-      [COPY_TS, "  await installCapture(context, session);\n  if (stored.blocks", "  if (stored.blocks"],
+      [COPY_TS, "    await installCapture(context, session);\n    await forget", "    await forget"],
       [COPY_TS, "progress.finish();", "progress.finish();\n  await installCapture(context, session);"],
     ],
     red: [[COPY_TEST, "what is written while the first batch begins would be lost"]],
@@ -177,8 +177,23 @@ export const CAPTURE: readonly Mutant[] = [
   {
     guard: "the capture triggers are looked for when the copy goes on",
     rule: "3.1",
-    edits: [[COPY_TS, "if (stored.blocks !== null) await assertCaptured(session, plan);", ""]],
+    edits: [[COPY_TS, "    await assertCaptured(session, plan);\n  } else {", "  } else {"]],
     red: [[COPY_TEST, "capture … while the run is stopped would lose every write meanwhile"]],
+  },
+  {
+    guard: "capture is not made anew beside what is copied",
+    rule: "3.1",
+    edits: [
+      [
+        COPY_TS,
+        "  } else {\n    await installCapture(context, session);\n",
+        "  }\n  await installCapture(context, session);\n  if (stored.blocks === null) {\n",
+      ],
+    ],
+    red: [
+      [COPY_TEST, "capture dropped right after it was looked for would be made anew"],
+      ["test/wal/capture.test.ts", "a slot dropped right after it was looked for would be made anew"],
+    ],
   },
   {
     guard: "the capture triggers are looked for before indexes are built",

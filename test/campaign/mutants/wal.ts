@@ -7,6 +7,9 @@ const TEST = "test/wal/capture.test.ts";
 const UNSEEN = "a commit that no snapshot sees yet would be applied as the row was";
 const LAST = "what a writer without synchronous_commit wrote last before the lock would stay behind";
 const UNREAD = "a change that was not read yet when the sides are compared";
+const LARGE =
+  "after a large transaction whose slot was not moved, every reading would end before what is new";
+const TWO = "two readers of the same run would move the slot back";
 const LOST = "lost, a change would never come: the copy begins again";
 
 const wal = (guard: string, file: string, find: string, put: string, test: string): Mutant => ({
@@ -25,6 +28,13 @@ export const WAL: readonly Mutant[] = [
     UNSEEN,
   ),
   wal(
+    "a reading beside the cutover's lock has an end",
+    FILL_TS,
+    "AbortSignal.any([context.signal, until])",
+    "AbortSignal.any([context.signal])",
+    UNSEEN,
+  ),
+  wal(
     "what is read again is left out",
     "src/wal/changes.ts",
     "isNew: message.lsn >= this.#after",
@@ -32,11 +42,60 @@ export const WAL: readonly Mutant[] = [
     "killed between the log's COMMIT and the slot's move",
   ),
   wal(
+    "a slot that was left behind is moved before it is read",
+    FILL_TS,
+    "    const from = await atPosition(session, plan);\n    const flushed",
+    "    const from = lsnOf((await session.one(Lsn, SQL.position(walNames(plan).position))).lsn);\n    const flushed",
+    LARGE,
+  ),
+  wal(
+    "the same in the lock",
+    FILL_TS,
+    "  const from = await atPosition(session, plan);\n  const found",
+    "  const from = lsnOf((await session.one(Lsn, SQL.position(walNames(plan).position))).lsn);\n  const found",
+    LARGE,
+  ),
+  wal(
+    "the slot is moved under the lock of the note",
+    FILL_TS,
+    "() => lease.tx(session, () => atPosition(session, plan)), 0);",
+    '() => (lease.epoch === "" ? lease.tx(session, () => atPosition(session, plan)) : atPosition(session, plan)), 0);',
+    TWO,
+  ),
+  wal(
+    "who was writing when the slot was made is waited for, also by a resume",
+    "src/wal/install.ts",
+    "  await untilSeen(context, session);\n}",
+    "}",
+    "killed before whoever was writing had ended",
+  ),
+  wal(
+    "a pause ends when nobody reads any more",
+    "src/wal/alongside.ts",
+    "await one(workedMs, endOf(until));",
+    "await one(workedMs, failed.signal.aborted ? endOf(until) : until);",
+    "a reader that dies while the run is paused",
+  ),
+  wal(
+    "another database's slot is not taken for one that was lost",
+    SLOT_TS,
+    "if (found !== null && !found.ours) throw foreign(plan, found);\n  if (found === null ||",
+    'if (found !== null && slot === "") throw foreign(plan, found);\n  if (found === null || !found.ours ||',
+    "a slot of that name in another database",
+  ),
+  wal(
     "a comparison leaves out what was read after its snapshot",
     "src/phases/validate.ts",
     "      late: lateLog(context, direction),\n      // No",
     "      // No",
     UNREAD,
+  ),
+  wal(
+    "what is not read yet is not counted as a difference",
+    "src/phases/validate.ts",
+    '  if (direction === "forward" && readsWal(context.plan)) await fillToNow(session, context);\n',
+    "",
+    "a change that was not read yet when a difference is mended",
   ),
   wal(
     "a key alone is left out of a comparison by key",
