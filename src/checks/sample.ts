@@ -184,12 +184,12 @@ export function places(blocks: number): [number, number][] {
   });
 }
 
-/** `read` of the rows in the pieces, as one statement: a scan by ranges of blocks in each piece. */
+/** `read` of the rows in the pieces, as one statement, which is named as the canary's is: a scan by ranges of blocks in each piece. */
 function over(table: TableInfo, pieces: readonly [number, number][], read: string): string {
   return pieces
     .map(
       ([from, to]) =>
-        `SELECT ${read} FROM ONLY ${qualified(table.schema, table.name)} AS s WHERE s.ctid >= '(${from},0)'::tid AND s.ctid < '(${to},0)'::tid`,
+        `SELECT /* partway sample */ ${read} FROM ONLY ${qualified(table.schema, table.name)} AS s WHERE s.ctid >= '(${from},0)'::tid AND s.ctid < '(${to},0)'::tid`,
     )
     .join(" UNION ALL ");
 }
