@@ -104,6 +104,8 @@ export interface Place {
   dir: string;
   /** Goes before database names. */
   prefix: string;
+  /** How changes are captured; default by triggers. */
+  capture?: "trigger" | "wal";
 }
 
 export interface Ended {
@@ -120,6 +122,23 @@ export interface Watched extends Ended {
   diedAt: string | null;
 }
 
+/** As an operator types it in this place. */
+function typed(place: Place, args: readonly string[]): readonly string[] {
+  return place.capture === "wal" && args[0] === "run" ? [...args, "--capture", "wal"] : args;
+}
+
+/** A slot belongs to its database and is not cloned with it: what needs one is prepared in the clone. */
+function preparedInClone(place: Place, scenario: Scenario): boolean {
+  return place.capture === "wal" && scenario === "abort";
+}
+
+async function prepareIn(place: Place, scenario: Scenario, scene: { url: string; state: string }) {
+  for (const args of FACTS[scenario].before) {
+    const { code, output } = await partway(place, scene, args);
+    if (code !== 0) throw new Error(`preparing ${scenario}: ${output}`);
+  }
+}
+
 function withDatabase(url: string, name: string): string {
   const changed = new URL(url);
   changed.pathname = `/${name}`;
@@ -134,7 +153,7 @@ function partway(
   env: Record<string, string> = {},
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [place.cli, ...args, "--state", scene.state], {
+    const child = spawn(process.execPath, [place.cli, ...typed(place, args), "--state", scene.state], {
       env: { PATH: process.env["PATH"], HOME: place.dir, TERM: "dumb", DATABASE_URL: scene.url, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -158,10 +177,7 @@ export async function prepare(place: Place, scenario: Scenario): Promise<Base> {
     for (const sql of DRESS) await session.query(sql);
     return objectsOf(session);
   });
-  for (const args of FACTS[scenario].before) {
-    const { code, output } = await partway(place, scene, args);
-    if (code !== 0) throw new Error(`preparing ${scenario}: ${output}`);
-  }
+  if (!preparedInClone(place, scenario)) await prepareIn(place, scenario, scene);
   return { scenario, name, state: scene.state, untouched };
 }
 
@@ -202,6 +218,7 @@ export class Run {
       admin.query(`CREATE DATABASE ${ident(name)} TEMPLATE ${ident(base.name)}`),
     );
     if (existsSync(base.state)) cpSync(base.state, scene.state, { recursive: true });
+    if (preparedInClone(place, base.scenario)) await prepareIn(place, base.scenario, scene);
     const writer = await startWriter({
       ...{ url: scene.url, table: TABLE, clients: 2 },
       ...{ statementsPerSecond: 40, seed: number },
@@ -379,9 +396,11 @@ function lateRow(
   };
 }
 
-/** Relations that are no index, triggers, functions and schemas that are not the system's. */
+/** Relations that are no index, triggers, functions, schemas, slots and publications that are not the system's. */
 const OBJECTS_SQL = `
 SELECT 'schema ' || nspname AS line FROM pg_namespace WHERE nspname ~ 'partway'
+UNION ALL SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+UNION ALL SELECT 'publication ' || pubname FROM pg_publication
 UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE NOT tgisinternal
 UNION ALL SELECT 'function ' || proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE n.nspname !~ '^pg_|^information_schema$'
@@ -409,7 +428,10 @@ function leftovers(base: Base, found: readonly string[], leaves: readonly string
     const missing = ["p orders", "r orders_retired", "schema partway"].filter(
       (line) => !found.includes(line),
     );
-    return missing.map((line) => `missing: ${line}`);
+    return [
+      ...missing.map((line) => `missing: ${line}`),
+      ...found.filter((line) => /^(slot|publication) /.test(line)).map((line) => `left over: ${line}`),
+    ];
   }
   const partitioned = base.untouched.map((line) =>
     line.replace(/^r orders$/, "p orders").replace(/^i /, "I "),

@@ -4,7 +4,7 @@
  * the proof (kill-scene.ts).
  *
  *   npm run campaign:kill -- [--version 14..18] [--scenario migrate|rollback|finalize|abort] [--jobs 3]
- *       [--every k] [--double] [--seed n] [--only before:17] [--minutes m] [--left FILE]
+ *       [--every k] [--double] [--seed n] [--only before:17] [--minutes m] [--left FILE] [--capture wal]
  *
  * `--every k` takes every k-th point; `--minutes` begins no case after that time and says how many were not run;
  * `--double` kills the resume too, at a point drawn from the seed. Two copy workers and a live writer make the numbers
@@ -36,10 +36,12 @@ const { values } = parseArgs({
     jobs: { type: "string", default: "3" },
     minutes: { type: "string", default: "600" },
     left: { type: "string" },
+    capture: { type: "string", default: "trigger" },
   },
 });
 const version = versionOf(values.version);
 const seed = Number(values.seed);
+const capture = values.capture === "wal" ? "wal" : "trigger";
 const deadline = Date.now() + Number(values.minutes) * 60_000;
 
 /** Runs beyond the longest count that the campaign still tries to reach. */
@@ -185,7 +187,7 @@ async function campaign(place: Place, scenario: Scenario): Promise<Tally> {
       if (why.length === 0) tally.passed += 1;
       else {
         tally.failed += 1;
-        const again = `--version ${version} --scenario ${scenario} --only ${one.when}:${one.at}${values.double ? " --double" : ""} --seed ${seed}`;
+        const again = `--version ${version} --scenario ${scenario} --only ${one.when}:${one.at}${values.double ? " --double" : ""} --capture ${capture} --seed ${seed}`;
         console.log(
           `FAIL ${scenario} ${one.when}:${one.at} ${why.join("\n  ")}\n  again: npm run campaign:kill -- ${again}`,
         );
@@ -230,14 +232,14 @@ const server = await startOwnServer(version, { flags: ["-c", "shared_buffers=16M
 let failures = 0;
 try {
   console.log(
-    `kill campaign on ${version}, seed ${seed}${values.double ? ", double" : ""}, every ${values.every}`,
+    `kill campaign on ${version}, seed ${seed}${values.double ? ", double" : ""}, every ${values.every}, capture by ${capture}`,
   );
   // A third of what a connection costs is its password, and a case makes fifty connections.
   if (server.dataDir !== null) {
     writeFileSync(join(server.dataDir, "pg_hba.conf"), "host all all all trust\nlocal all all trust\n");
     await asAdmin(server.superuserUrl, (admin) => admin.query("SELECT pg_reload_conf()"));
   }
-  const place: Place = { server: server.superuserUrl, cli: cli.file, dir, prefix: "kill" };
+  const place: Place = { server: server.superuserUrl, cli: cli.file, dir, prefix: "kill", capture };
   const tallies: Tally[] = [];
   for (const scenario of SCENARIOS.filter((s) => values.scenario === undefined || s === values.scenario)) {
     const tally = await campaign(place, scenario);

@@ -28,6 +28,7 @@ export interface Choice {
   /** The partition column may be NULL by its definition. */
   nullable: boolean;
   backup: boolean;
+  capture: "trigger" | "wal";
 }
 
 /** The round of this seed; `asked` overrides what it would choose. */
@@ -62,6 +63,7 @@ export function choose(seed: number, asked: Partial<Choice> = {}): Choice {
     fillfactor: one([60, 70, 90, 100], 100),
     nullable: random.chance(0.3),
     backup: random.chance(0.15),
+    capture: "trigger",
     ...asked,
   };
 }

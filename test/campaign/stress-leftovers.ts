@@ -7,6 +7,8 @@ const LEFT_SQL = /*sql*/ `
 WITH kept AS (SELECT oid FROM pg_class WHERE relname = ANY ($1::text[]) AND relnamespace = 'public'::regnamespace),
      all_kept AS (SELECT oid FROM kept UNION SELECT inhrelid FROM pg_inherits WHERE inhparent IN (SELECT oid FROM kept))
 SELECT 'schema ' || nspname AS leaf FROM pg_namespace WHERE nspname ILIKE '%partway%'
+UNION ALL SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+UNION ALL SELECT 'publication ' || pubname FROM pg_publication
 UNION ALL SELECT format('trigger %s on %s', tgname, tgrelid::regclass) FROM pg_trigger WHERE NOT tgisinternal
 UNION ALL SELECT 'function ' || p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
            WHERE n.nspname !~ '^pg_|^information_schema$'

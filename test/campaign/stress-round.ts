@@ -139,7 +139,7 @@ class Round {
     ending: Ending,
     scheme: readonly string[],
   ): Promise<void> {
-    const { workers, kills, backup, truncates } = this.#choice;
+    const { workers, kills, backup, truncates, capture } = this.#choice;
     const pacer = new Pacer((ms) => writers.pace(ms));
     let truncatesLeft = truncates;
     let cutsLeft = this.#choice.cuts;
@@ -168,6 +168,7 @@ class Round {
     const run = [
       ...["run", "items", ...scheme, "--yes", "--no-hold", "--workers", String(workers)],
       ...["--batch-blocks", "16", ...(backup ? [] : ["--no-backup"]), ...SETTINGS],
+      ...(capture === "wal" ? ["--capture", "wal"] : []),
     ];
     try {
       if (ending === "abort") {
@@ -310,7 +311,7 @@ async function ownDatabase(superuserUrl: string, name: string): Promise<string> 
   const url = new URL(superuserUrl);
   url.pathname = `/${name}`;
   await asAdmin(superuserUrl, async (db) => {
-    await db.control(`CREATE ROLE ${name} LOGIN PASSWORD 'stress'`);
+    await db.control(`CREATE ROLE ${name} LOGIN REPLICATION PASSWORD 'stress'`);
     await db.control(`CREATE DATABASE ${name} OWNER ${name}`);
   });
   await asAdmin(url.href, (db) => db.control(`ALTER SCHEMA public OWNER TO ${name}`));

@@ -3,7 +3,8 @@
  * speed, migrated by the real command line that is killed and resumed at random, and compared with an exact ledger.
  *
  *   npm run campaign:stress -- --version 14..18 --minutes M [--seed S] [--jobs 1] [--rounds N]
- *                              [--shape int|identity|uuid|text|composite] [--scheme "month date"] [--mix bulk] [--keep dir]
+ *                              [--shape int|identity|uuid|text|composite] [--scheme "month date"] [--mix bulk] [--capture wal]
+ *                              [--keep dir]
  *
  * Round n has seed S + n: `--seed <its seed> --rounds 1` replays it. Prints a line a round, then one table.
  */
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     shape: { type: "string" },
     scheme: { type: "string" },
     mix: { type: "string" },
+    capture: { type: "string" },
     keep: { type: "string" },
   },
 });
@@ -42,6 +44,7 @@ const asked: Partial<Choice> = {
   ...(shape === undefined ? {} : { shape }),
   ...(values.scheme === undefined ? {} : { scheme: values.scheme }),
   ...(values.mix === undefined ? {} : { mix: values.mix }),
+  ...(values.capture === "wal" ? { capture: "wal" } : {}),
 };
 
 const label = (choice: Choice) =>
@@ -81,7 +84,12 @@ function tell({ choice, result }: Done): void {
 }
 
 function again(seed: number): string {
-  const options = Object.entries({ shape: values.shape, scheme: values.scheme, mix: values.mix });
+  const options = Object.entries({
+    shape: values.shape,
+    scheme: values.scheme,
+    mix: values.mix,
+    capture: values.capture,
+  });
   const given = options.flatMap(([name, value]) => (value === undefined ? [] : [` --${name} "${value}"`]));
   return `npm run campaign:stress -- --version ${version} --seed ${seed} --rounds 1${given.join("")}`;
 }
