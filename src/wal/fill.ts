@@ -5,6 +5,7 @@
  * note: each change stands in the log exactly once.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import prettyBytes from "pretty-bytes";
 import { z } from "zod";
 import type { RunEventBody } from "../../state/events.js";
 import { PartwayError } from "../errors.js";
@@ -29,9 +30,10 @@ export interface FillContext {
 export interface Filled {
   /** Rows added to the change log. */
   rows: number;
-  /** Everything committed up to `upTo` was read. */
+  /** There was no more to read. */
   complete: boolean;
-  upTo: bigint;
+  /** Everything that was committed before it is in the log. */
+  readTo: bigint;
 }
 
 /** Messages after which a reading ends, at the end of a transaction. */
@@ -209,7 +211,7 @@ async function fillOnce(session: Session, context: FillContext): Promise<Filled 
     const isMoved = found.rows > 0 || to - from > IDLE_BYTES || (!found.complete && to > from);
     if (isMoved) await session.query(SQL.move(walNames(plan).position), [lsnText(to)]);
     await untilVisible(session, found.xids, signal);
-    return { rows: found.rows, complete: found.complete, upTo: lsnOf(flushed), isMoved };
+    return { rows: found.rows, complete: found.complete, readTo: to, isMoved };
   });
 }
 
@@ -221,16 +223,27 @@ async function flush(session: Session, plan: Plan): Promise<void> {
   });
 }
 
-/** Reads until everything that was committed when it was called is in the change log. Returns the rows added. */
+/** A reading that takes longer says how far it has come, as often, ms. */
+const SAY_AFTER_MS = 5_000;
+
+/**
+ * Reads until everything that was committed when it was called is in the change log; not for what comes meanwhile, which
+ * may be more than a reading takes. Returns the rows added.
+ */
 export async function fillToNow(session: Session, context: FillContext): Promise<number> {
   const now = lsnOf((await session.one(Lsn, SQL.inserted)).lsn);
   if (lsnOf((await session.one(Lsn, SQL.flushed)).lsn) < now) await flush(session, context.plan);
   let rows = 0;
+  let saidAt = performance.now();
   for (;;) {
     context.signal.throwIfAborted();
     const filled = await fill(session, context);
     rows += filled.rows;
-    if (filled.complete && filled.upTo >= now) return rows;
+    if (filled.readTo >= now) return rows;
+    if (performance.now() - saidAt < SAY_AFTER_MS) continue;
+    saidAt = performance.now();
+    const message = `reading the write-ahead log: ${prettyBytes(Number(now - filled.readTo))} of it to go, ${rows} changes found`;
+    context.emit({ event: "log", level: "info", message });
   }
 }
 

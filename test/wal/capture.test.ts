@@ -91,6 +91,27 @@ test("a change while a copy runs, in a subtransaction or none, would be lost, or
   expect(await m.difference()).toEqual(SAME);
 });
 
+test("writers that commit more than is read meanwhile would keep a run waiting after its copy for ever", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("copy");
+  let came = 0;
+  m.before(
+    /DECLARE partway_changes/,
+    async () => {
+      came += 1;
+      await session.query("UPDATE public.orders SET note = 'more' WHERE id <= 20000");
+    },
+    6,
+  );
+  await session.query(
+    "INSERT INTO public.orders (note, created_at) SELECT 'new', '2025-02-01' FROM generate_series(1, 25000)",
+  );
+  const context = m.context();
+  await fillToNow(await context.open(), context);
+  await context.close();
+  expect(came).toBeLessThan(3);
+});
+
 test("killed between the log's COMMIT and the slot's move, a change would stand twice or be lost", async () => {
   const m = await startMigration(db, WAL);
   await m.through("index");
