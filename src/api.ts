@@ -60,6 +60,7 @@ import { chooseMeans } from "./plan/means.js";
 import { newMigrationId } from "./plan/names.js";
 import type { Plan } from "./plan/types.js";
 import { makeStored, otherMigration, readStored } from "./sync/store.js";
+import { settingsFor } from "./throttle/ask.js";
 import { previewThrottle } from "./throttle/preview.js";
 
 export interface ConnectOptions {
@@ -148,7 +149,7 @@ async function planned(
         buildBytes: means.build.memoryKb * 1024,
       });
       const checks = await previewChecks(session, made.names, settings);
-      const throttle = await previewThrottle(session, made, settings.throttle);
+      const throttle = await previewThrottle(session, made, settingsFor(made, settings.throttle));
       const space = freeSpace(made, asked.freeDiskBytes);
       const warnings = [...(made.warnings ?? []), ...space.warnings, ...checks, ...throttle.warnings];
       const refusals = [...made.refusals, ...space.refusals, ...throttle.refusals];

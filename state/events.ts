@@ -68,6 +68,8 @@ export type RunEventBody =
       walBytes: number | null;
       /** Changes waiting in the log by the server's statistics, not counted; null: no log. */
       logged: number | null;
+      /** The slot that changes are read from, with `--capture wal`. */
+      slot?: SlotFacts | null;
       /** The canary's times over the last minute, ms: one small statement a second, no writer's own. */
       canary?: { p50: number; p99: number; count: number } | null;
       /** What holds the run now, with the newest readings. */
@@ -190,10 +192,19 @@ export type RunEventBody =
 
 /** What the automatic throttle looks at; `monitor`: it cannot look at all. */
 export const SIGNALS = [
-  ...(["replica-lag", "batch-time", "active", "wal-rate", "checkpoint-wal", "xmin-age"] as const),
+  ...(["replica-lag", "batch-time", "active", "wal-rate", "checkpoint-wal", "slot-wal", "xmin-age"] as const),
   ...(["sql", "canary", "between", "monitor"] as const),
 ] as const;
 export type Signal = (typeof SIGNALS)[number];
+
+export interface SlotFacts {
+  /** WAL that the server keeps for it, bytes. */
+  retainedBytes: number;
+  /** max_slot_wal_keep_size, bytes; null: no bound. */
+  keptBytes: number | null;
+  /** pg_replication_slots.wal_status. */
+  status: string;
+}
 
 export interface HeldFacts {
   signal: Signal;

@@ -78,6 +78,7 @@ export const EVENTS = {
     walBytesPerSecond: maybe,
     walBytes: maybe,
     logged: maybe,
+    slot: z.object({ retainedBytes: number, keptBytes: maybe, status: text }).nullable().exactOptional(),
     canary: z.object({ p50: number, p99: number, count: number }).nullable().exactOptional(),
     held: z.array(held).exactOptional(),
   }),

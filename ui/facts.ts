@@ -27,6 +27,7 @@ export function factsOf(view: RunView, now: number, spark: Spark): Fact[] {
     view.copy === null ? null : copied(view.copy),
     view.cutover === null && view.index !== null ? indexes(view.index) : null,
     view.cutover === null ? wal(view) : null,
+    view.cutover === null ? slot(view) : null,
     view.cutover === null ? left(view, now) : null,
     backlog(view),
     trend(view, spark),
@@ -75,6 +76,18 @@ function indexes(event: Of<"index">): Fact {
 function wal({ sample }: RunView): Fact | null {
   if (sample?.walBytesPerSecond == null || sample.walBytes === null) return null;
   return fact("WAL", `${bytes(sample.walBytesPerSecond)}/s, ${bytes(sample.walBytes)} in this run (server)`);
+}
+
+/** What the server keeps for the changes that are read from its log. */
+function slot({ sample }: RunView): Fact | null {
+  if (sample?.slot == null) return null;
+  const { retainedBytes, keptBytes, status } = sample.slot;
+  const isBad = status === "unreserved" || status === "lost";
+  const kept =
+    keptBytes === null
+      ? `keeps ${bytes(retainedBytes)} of WAL, no bound but the disk`
+      : `keeps ${bytes(retainedBytes)} of at most ${bytes(keptBytes)}`;
+  return fact("slot", isBad ? `${kept}, ${status}` : kept, isBad ? "warn" : "plain");
 }
 
 /** One small statement a second, timed by Partway; not the application's own. */

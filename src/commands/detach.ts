@@ -57,6 +57,7 @@ const FLAGS = {
   maxXminAge: "--max-xmin-age",
   maxWalRate: "--max-wal-rate",
   maxCheckpointWal: "--max-checkpoint-wal",
+  maxSlotWal: "--max-slot-wal",
   throttleSql: "--throttle-sql",
   canarySql: "--canary-sql",
   maxCanary: "--max-canary",

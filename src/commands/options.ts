@@ -135,6 +135,10 @@ function withThrottle(command: Command): Command {
     .option("--max-xmin-age <n>", "hold while the oldest snapshot is so many transactions old")
     .option("--max-wal-rate <bytes>", "hold while the server writes more WAL a second, for example 50MB")
     .option("--max-checkpoint-wal <n>", "hold while WAL since the last checkpoint is n % of max_wal_size")
+    .option(
+      "--max-slot-wal <n>",
+      "hold the copy while its slot keeps n % of max_slot_wal_keep_size (default 50)",
+    )
     .option("--throttle-sql <select>", "hold while this gives true or a number above 0")
     .option("--canary-sql <statement>", "time this every second (default: a look-up by key)")
     .option("--max-canary <time>", "hold while the canary takes longer")

@@ -63,6 +63,7 @@ const settingsShape = {
   maxXminAge: number.optional(),
   maxWalRate: number.optional(),
   maxCheckpointWal: number.optional(),
+  maxSlotWal: number.optional(),
   throttleSql: z.string().optional(),
   canarySql: z.string().optional(),
   maxCanary: z.string().optional(),

@@ -13,6 +13,7 @@ export interface RawThrottle {
   maxXminAge?: string | undefined;
   maxWalRate?: string | undefined;
   maxCheckpointWal?: string | undefined;
+  maxSlotWal?: string | undefined;
   throttleSql?: string | undefined;
   canarySql?: string | undefined;
   maxCanary?: string | undefined;
@@ -21,6 +22,9 @@ export interface RawThrottle {
 
 /** A replica that is this far behind answers its readers from the past, and would lose that much in a failover. */
 const REPLICA_LAG = "10s";
+
+/** Beyond max_slot_wal_keep_size the slot is lost and the copy begins again: half of it is left to the reader, percent. */
+export const SLOT_WAL = 50;
 
 const OFF = "off";
 
@@ -36,6 +40,7 @@ export function parseThrottle(raw: RawThrottle): ThrottleSettings {
     maxXminAge: given(raw.maxXminAge, "--max-xmin-age", parseCount),
     maxWalRate: given(raw.maxWalRate, "--max-wal-rate", parseRate),
     maxCheckpointWal: given(raw.maxCheckpointWal, "--max-checkpoint-wal", parseCount),
+    maxSlotWal: given(raw.maxSlotWal ?? String(SLOT_WAL), "--max-slot-wal", parseCount),
     sql: given(raw.throttleSql, "--throttle-sql", parseSql),
     canarySql: given(raw.canarySql, "--canary-sql", parseSql),
     maxCanaryMs: given(raw.maxCanary, "--max-canary", parseMilliseconds),
@@ -55,6 +60,7 @@ export function rawThrottle(settings: ThrottleSettings): RawThrottle {
     maxXminAge: number(settings.maxXminAge),
     maxWalRate: number(settings.maxWalRate),
     maxCheckpointWal: number(settings.maxCheckpointWal),
+    maxSlotWal: number(settings.maxSlotWal) ?? OFF,
     throttleSql: settings.sql ?? undefined,
     canarySql: settings.canarySql ?? undefined,
     maxCanary: number(settings.maxCanaryMs, "ms"),

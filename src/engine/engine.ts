@@ -17,8 +17,11 @@ import { describeTarget, type Target } from "../pg/target.js";
 import type { OnHangup, PhaseContext, Settings } from "../phases/phase.js";
 import { phaseForecast } from "../plan/forecast.js";
 import type { Plan } from "../plan/types.js";
+import { settingsFor } from "../throttle/ask.js";
 import { Brake } from "../throttle/brake.js";
 import { isWatched, Monitor } from "../throttle/monitor.js";
+import { readsWal } from "../wal/identity.js";
+import { type SlotStatus, slotStatus } from "../wal/slot.js";
 import { Audience } from "./audience.js";
 import { Connections } from "./connections.js";
 import { runEffect } from "./effects.js";
@@ -115,9 +118,10 @@ export class Engine {
       session: () => this.#connections.observer,
       log: () => sampledLog(plan, this.#lastState),
       emit: (body) => this.#guarded(() => this.#emit(body)),
+      ...(readsWal(plan) ? { slot: () => this.#slot() } : {}),
       beside: () => ({ canary: this.#monitor.canary, held: [...this.#brake.holding] }),
     });
-    const { throttle } = options.settings;
+    const throttle = settingsFor(plan, options.settings.throttle);
     this.#brake = new Brake(isWatched(throttle), (event) => this.#guarded(() => this.#emit(event)));
     this.#monitor = new Monitor({
       ...{ plan, settings: throttle, warn: (message) => this.#guarded(() => warn(message)) },
@@ -414,6 +418,11 @@ export class Engine {
       }
     };
     this.#watch(finish());
+  }
+
+  async #slot(): Promise<SlotStatus | null> {
+    const session = this.#connections.observer;
+    return session === null ? null : slotStatus(session, this.#o.plan);
   }
 
   #guarded(work: () => void): void {

@@ -3,10 +3,11 @@
  * takes no lock and reads no table. A courtesy: what cannot be known is told as unknown.
  */
 import { z } from "zod";
-import type { RunEventBody } from "../../state/events.js";
+import type { RunEventBody, SlotFacts } from "../../state/events.js";
 import type { Session } from "../pg/session.js";
 import type { Plan } from "../plan/types.js";
 import { sidesOf } from "../sync/pairs.js";
+import type { SlotStatus } from "../wal/slot.js";
 
 export interface SamplerOptions {
   /** The session to ask; null while there is none. */
@@ -14,6 +15,8 @@ export interface SamplerOptions {
   /** The change log, quoted and qualified; null: this is no moment to ask anything. */
   log(): string | null;
   emit(body: RunEventBody): void;
+  /** With `--capture wal`: the slot. */
+  slot?(): Promise<SlotStatus | null>;
   /** What the monitor of the throttle knows beside it. */
   beside?(): Pick<Extract<RunEventBody, { event: "sample" }>, "canary" | "held">;
 }
@@ -96,9 +99,10 @@ export class Sampler {
       (row) => row.logged,
       () => null,
     );
+    const slot = (await this.#o.slot?.().catch(() => null)) ?? null;
     // The run may have ended, or come to its locks, while the server answered.
     if (this.#timer === undefined || this.#o.log() === null) return;
-    this.#o.emit({ event: "sample", ...this.#rate(wal), logged, ...this.#o.beside?.() });
+    this.#o.emit({ event: "sample", ...this.#rate(wal), logged, ...slotFacts(slot), ...this.#o.beside?.() });
   }
 
   #rate(wal: number | null): { walBytesPerSecond: number | null; walBytes: number | null } {
@@ -121,6 +125,12 @@ export class Sampler {
       walBytes: wal - this.#first,
     };
   }
+}
+
+function slotFacts(slot: SlotStatus | null): { slot?: SlotFacts } {
+  if (slot === null) return {};
+  const { retainedBytes, keptBytes, status } = slot;
+  return { slot: { retainedBytes, keptBytes, status } };
 }
 
 /** The change log that grows now; null where the locks are sought and held: nothing is asked or written beside them. */

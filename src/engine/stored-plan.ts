@@ -5,7 +5,7 @@ import type { MigrationRecord } from "../../state/journal-rows.js";
 import { WORKING, type Working } from "../../state/machine.js";
 import { QueryShape, SmokeCheckShape } from "../checks/types.js";
 import { mergePolicy, parseSettings, type RawSettings } from "../config/request.js";
-import { parseThrottle, rawThrottle } from "../config/throttle.js";
+import { parseThrottle, rawThrottle, SLOT_WAL } from "../config/throttle.js";
 import { badInput, PartwayError } from "../errors.js";
 import type { Settings } from "../phases/phase.js";
 import type { Plan } from "../plan/types.js";
@@ -25,6 +25,7 @@ const ThrottleShape = z.object({
   maxXminAge: limit,
   maxWalRate: limit,
   maxCheckpointWal: limit,
+  maxSlotWal: limit.default(SLOT_WAL),
   sql: z.string().nullable(),
   canarySql: z.string().nullable(),
   maxCanaryMs: limit,

@@ -22,6 +22,8 @@ export const HELP = {
   partway_index_planned: "Indexes there are to build",
   partway_backlog_keys: "Changed keys that the other side has yet to follow",
   partway_applied_keys_per_second: "Changed keys applied a second",
+  partway_slot_retained_bytes: "WAL that the server keeps for the replication slot of --capture wal",
+  partway_slot_keep_bytes: "max_slot_wal_keep_size, where it is a bound",
   partway_lock_tries_total: "Tries to have a lock, in this process",
   partway_cutover_tries: "Tries that the last swap of the names took",
   partway_cutover_held_seconds: "How long the last swap of the names held its locks",
@@ -87,6 +89,11 @@ export function samplesOf(view: RunView, facts: { lockTries: number; lastEventAt
   if (canary !== null) {
     add("partway_canary_seconds", canary.p50 / 1000, "0.5");
     add("partway_canary_seconds", canary.p99 / 1000, "0.99");
+  }
+  const slot = now === "ended" ? null : (view.sample?.slot ?? null);
+  if (slot !== null) {
+    add("partway_slot_retained_bytes", slot.retainedBytes);
+    add("partway_slot_keep_bytes", slot.keptBytes);
   }
   if (copy !== null) {
     add("partway_copy_rows", copy.rowsDone);

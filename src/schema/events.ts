@@ -19,7 +19,7 @@ const ABOUT: Record<Kind, string> = {
   map: "How far the pieces of a phase are, at most once a second. cells: one character a piece: . not begun, 0 to 9 so many tenths done, x done, ! differs. cell: counted from 0.",
   comparing: "A comparison under way: pieces of both sides that have been read.",
   sample:
-    "What the server says of itself, about once a second. logged: changes waiting in the log by its statistics; null: no log, or not known. canary: times of the last minute, ms; null: none. held: what holds the run, with the readings of now.",
+    "What the server says of itself, about once a second. logged: changes waiting in the log by its statistics; null: no log, or not known. slot: the replication slot of --capture wal; null: none, or not known. canary: times of the last minute, ms; null: none. held: what holds the run, with the readings of now.",
   check: "A condition of the cutover, looked at before the locks are asked for; ok null: not looked at yet.",
   process: "A process begins or goes on: what it was asked for, versions, settings (lists as their number).",
   sizes: "How large the tables are, in bytes; null: not there, or nobody may look.",

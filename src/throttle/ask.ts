@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { messageOf } from "../errors.js";
 import { ConnectionLost, type Session } from "../pg/session.js";
+import type { Plan } from "../plan/types.js";
+import { readsWal } from "../wal/identity.js";
 import type { ThrottleSettings } from "./types.js";
 
 /** Everything but Partway's own backends of this role: what they do is what is being throttled. */
@@ -25,6 +27,10 @@ const PARTS = {
     ) AS h ORDER BY h.age DESC LIMIT 1) AS x)`,
   checkpoint: /*sql*/ `(SELECT 100 * pg_wal_lsn_diff(pg_current_wal_lsn(), c.redo_lsn)
     / pg_size_bytes(current_setting('max_wal_size')) FROM pg_control_checkpoint() AS c)`,
+  /** Without a bound, or without a slot, there is nothing to measure. */
+  slot: /*sql*/ `(SELECT json_build_object('percent', (SELECT 100 * pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)
+      / nullif(greatest(pg_size_bytes(current_setting('max_slot_wal_keep_size')), 0), 0)
+    FROM pg_replication_slots AS s WHERE s.slot_name = $1 AND s.database = current_database())))`,
 } as const;
 export type Part = keyof typeof PARTS;
 
@@ -40,15 +46,27 @@ export function partsFor(settings: ThrottleSettings): Part[] {
   if (settings.maxActive !== null) parts.push("active");
   if (settings.maxXminAge !== null) parts.push("xmin");
   if (settings.maxCheckpointWal !== null) parts.push("checkpoint");
+  if (settings.maxSlotWal !== null) parts.push("slot");
   return parts;
 }
 
-/** Asks for `parts` at once; where that fails one by one, so that the one that cannot be read is named. Errors: ConnectionLost. */
-export async function ask(session: Session, parts: readonly Part[]): Promise<Answers> {
+/** Settings for a migration that may have no slot. */
+export function settingsFor(plan: Plan, settings: ThrottleSettings): ThrottleSettings {
+  return readsWal(plan) ? settings : { ...settings, maxSlotWal: null };
+}
+
+/**
+ * Asks for `parts` at once; where that fails one by one, so that the one that cannot be read is named. `slot`: its name.
+ * Errors: ConnectionLost.
+ */
+export async function ask(session: Session, parts: readonly Part[], slot: string): Promise<Answers> {
   if (parts.length === 0) return {};
   const columns = parts.map((part) => `${PARTS[part]}::text AS ${part}`);
   try {
-    const { rows } = await session.query(`SELECT ${columns.join(", ")}`);
+    const { rows } = await session.query(
+      `SELECT ${columns.join(", ")}`,
+      parts.includes("slot") ? [slot] : [],
+    );
     const row = rows[0] ?? {};
     return Object.fromEntries(
       parts.map((part) => {
@@ -61,7 +79,7 @@ export async function ask(session: Session, parts: readonly Part[]): Promise<Ans
     if (parts.length === 1)
       return Object.fromEntries(parts.map((part) => [part, { error: messageOf(error) }]));
     const answers: Answers = {};
-    for (const part of parts) Object.assign(answers, await ask(session, [part]));
+    for (const part of parts) Object.assign(answers, await ask(session, [part], slot));
     return answers;
   }
 }

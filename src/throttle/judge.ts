@@ -32,6 +32,11 @@ export const MEASURED: Record<Measured, Meaning> = {
     show: (n) => `${count(n)} % of max_wal_size`,
     limit: (s) => s.maxCheckpointWal,
   },
+  "slot-wal": {
+    words: "WAL kept by the replication slot",
+    show: (n) => `${count(n)} % of max_slot_wal_keep_size`,
+    limit: (s) => s.maxSlotWal,
+  },
   canary: { words: "canary", show: millis, limit: (s) => s.maxCanaryMs },
 };
 

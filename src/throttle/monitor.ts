@@ -9,12 +9,13 @@ import { messageOf } from "../errors.js";
 import type { Row, Session } from "../pg/session.js";
 import { ConnectionLost } from "../pg/session.js";
 import type { Plan } from "../plan/types.js";
+import { walNames } from "../wal/slot.js";
 import { ask, clockIn, partsFor } from "./ask.js";
 import { CANARY_TIMEOUT_MS, Canary } from "./canary.js";
 import { judgeHours } from "./hours.js";
 import { judge, judgeSql, MEASURED, type Measured } from "./judge.js";
 import { Latencies, WalMarks } from "./marks.js";
-import { active, number, replicaLag, xminAge } from "./read.js";
+import { active, number, replicaLag, slotWal, xminAge } from "./read.js";
 import type { Held, Reading, ThrottleSettings } from "./types.js";
 
 export interface MonitorOptions {
@@ -35,6 +36,9 @@ const SQL_TIMEOUT_MS = 5000;
 const STALE_MS = 20_000;
 
 const SET_TIMEOUT = "SELECT pg_catalog.set_config('statement_timeout', $1, false)";
+
+/** Looked at without being asked for. */
+const DEFAULTS: readonly Signal[] = ["replica-lag", "slot-wal"];
 
 /** Does anything of this hold work? */
 export function isWatched(settings: ThrottleSettings): boolean {
@@ -140,7 +144,7 @@ export class Monitor {
   async #look(): Promise<Held[]> {
     const session = await this.#open();
     const { settings } = this.#o;
-    const answers = await ask(session, partsFor(settings));
+    const answers = await ask(session, partsFor(settings), walNames(this.#o.plan).slot);
     const { wal } = answers;
     if (wal !== undefined && "text" in wal) this.#wal.add(performance.now(), Number(wal.text));
     const readings: Partial<Record<Measured, Reading>> = {
@@ -150,6 +154,7 @@ export class Monitor {
       "wal-rate":
         wal !== undefined && "error" in wal ? { unreadable: wal.error } : { value: this.#wal.rate() },
       "checkpoint-wal": number(answers.checkpoint),
+      "slot-wal": settings.maxSlotWal === null ? { value: null } : slotWal(answers.slot),
       canary: await this.#sing(session),
     };
     const held: Held[] = [];
@@ -245,8 +250,10 @@ export class Monitor {
   /** Nothing can be read at all: everything that was asked for holds; the default alone holds when it had been read. */
   #sayUnreadable(why: string): void {
     const { settings } = this.#o;
-    const isDefaultAlone = !isWatched({ ...settings, maxReplicaLagMs: null }) && !settings.isReplicaLagAsked;
-    const holds = isWatched(settings) && (!isDefaultAlone || this.#readable.has("replica-lag"));
+    const isDefaultAlone =
+      !isWatched({ ...settings, maxReplicaLagMs: null, maxSlotWal: null }) && !settings.isReplicaLagAsked;
+    const holds =
+      isWatched(settings) && (!isDefaultAlone || DEFAULTS.some((signal) => this.#readable.has(signal)));
     this.#say(holds ? [{ signal: "monitor", reason: `the signals cannot be read: ${why}` }] : []);
   }
 

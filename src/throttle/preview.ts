@@ -4,11 +4,12 @@ import { messageOf } from "../errors.js";
 import { ident } from "../pg/quote.js";
 import { ConnectionLost, type Session } from "../pg/session.js";
 import type { Plan, Refusal, Warning } from "../plan/types.js";
+import { walNames } from "../wal/slot.js";
 import { ask, clockIn, partsFor } from "./ask.js";
 import { CANARY_TIMEOUT_MS, Canary } from "./canary.js";
 import { MEASURED, type Measured } from "./judge.js";
 import { WalMarks } from "./marks.js";
-import { active, NO_RIGHT, number, replicaLag, xminAge } from "./read.js";
+import { active, NO_RIGHT, number, replicaLag, slotWal, xminAge } from "./read.js";
 import type { Reading, ThrottleSettings } from "./types.js";
 
 /** What was asked for and cannot be read would hold the run before its first batch: refused now, with what mends it. */
@@ -28,7 +29,7 @@ export async function previewThrottle(
     });
   const role = await roleOf(session);
   const grant = `GRANT pg_monitor TO ${ident(role)};`;
-  for (const [signal, reading] of await readings(session, settings)) {
+  for (const [signal, reading] of await readings(session, plan, settings)) {
     const limit = MEASURED[signal].limit(settings);
     if (
       signal === "replica-lag" &&
@@ -83,11 +84,16 @@ const OPTION: Record<Measured, string> = {
   "xmin-age": "--max-xmin-age",
   "wal-rate": "--max-wal-rate",
   "checkpoint-wal": "--max-checkpoint-wal",
+  "slot-wal": "--max-slot-wal",
   canary: "--max-canary",
 };
 
-async function readings(session: Session, settings: ThrottleSettings): Promise<[Measured, Reading][]> {
-  const answers = await ask(session, partsFor(settings));
+async function readings(
+  session: Session,
+  plan: Plan,
+  settings: ThrottleSettings,
+): Promise<[Measured, Reading][]> {
+  const answers = await ask(session, partsFor(settings), walNames(plan).slot);
   const { wal } = answers;
   return [
     ["replica-lag", replicaLag(answers.replicas, new WalMarks())],
@@ -95,6 +101,7 @@ async function readings(session: Session, settings: ThrottleSettings): Promise<[
     ["xmin-age", xminAge(answers.xmin)],
     ["wal-rate", wal !== undefined && "error" in wal ? { unreadable: wal.error } : { value: null }],
     ["checkpoint-wal", number(answers.checkpoint)],
+    ["slot-wal", settings.maxSlotWal === null ? { value: null } : slotWal(answers.slot)],
   ];
 }
 

@@ -71,6 +71,13 @@ export function xminAge(answer: Answer): Reading {
   });
 }
 
+const Slot = z.object({ percent: z.number().nullable() });
+
+/** WAL kept for the slot, percent of what it may be. */
+export function slotWal(answer: Answer): Reading {
+  return read(answer, (text) => ({ value: Slot.parse(JSON.parse(text)).percent }));
+}
+
 /** A plain number, also with a fraction. */
 export function number(answer: Answer): Reading {
   return read(answer, (text) => {

@@ -17,6 +17,8 @@ export interface ThrottleSettings {
   maxWalRate: number | null;
   /** WAL since the last complete checkpoint, in percent of max_wal_size. */
   maxCheckpointWal: number | null;
+  /** WAL that the migration's slot keeps (`--capture wal`), in percent of max_slot_wal_keep_size. */
+  maxSlotWal: number | null;
   /** The operator's own question: true or a number above 0 holds. */
   sql: string | null;
   /** The operator's own canary; null: a look-up in the source by its key. */

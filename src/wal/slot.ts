@@ -110,7 +110,10 @@ export function keeps(slot: SlotStatus): string {
 }
 
 /** The migration's slot; null: there is none. */
-export async function slotStatus(session: Session, plan: Pick<Plan, "id">): Promise<SlotStatus | null> {
+export async function slotStatus(
+  session: Pick<Session, "maybe">,
+  plan: Pick<Plan, "id">,
+): Promise<SlotStatus | null> {
   const { slot } = walNames(plan);
   const found = await session.maybe(SlotRow, SQL.slot, [slot]);
   if (found === null || !found.ours) return null;

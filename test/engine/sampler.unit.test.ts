@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { z } from "zod";
 import { Sampler } from "../../src/engine/sampler.js";
+import type { SlotStatus } from "../../src/wal/slot.js";
 import type { RunEventBody } from "../../state/events.js";
 
 beforeEach(() => vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
@@ -15,7 +16,11 @@ const map = (cells: string): RunEventBody => ({
 });
 
 /** A server that answers as `answers` says: WAL position, rows in the log; an Error is thrown. */
-function sampler(answers: { wal: (number | Error)[]; log?: string | null }) {
+function sampler(answers: {
+  wal: (number | Error)[];
+  log?: string | null;
+  slot?: (SlotStatus | null | Error)[];
+}) {
   const told: RunEventBody[] = [];
   const asked: string[] = [];
   let at = 0;
@@ -33,6 +38,15 @@ function sampler(answers: { wal: (number | Error)[]; log?: string | null }) {
     session: () => session,
     log: () => (answers.log === undefined ? "partway.log" : answers.log),
     emit: (body) => told.push(body),
+    ...(answers.slot === undefined
+      ? {}
+      : {
+          slot: async () => {
+            const slot = answers.slot?.shift() ?? null;
+            if (slot instanceof Error) throw slot;
+            return slot;
+          },
+        }),
   });
   made.start();
   const second = () => vi.advanceTimersByTimeAsync(1000);
@@ -47,6 +61,18 @@ test("the rate is over the last seconds, and unknown after the first answer", as
     { event: "sample", walBytesPerSecond: null, walBytes: 0, logged: 5 },
     { event: "sample", walBytesPerSecond: 2000, walBytes: 2000, logged: 5 },
     { event: "sample", walBytesPerSecond: 4000, walBytes: 8000, logged: 5 },
+  ]);
+});
+
+test("what the slot keeps is told while there is one; that it cannot be asked for ends nothing", async () => {
+  const slot = { name: "partway_wal_x", status: "reserved", retainedBytes: 7, keptBytes: null };
+  const { made, told, second } = sampler({ wal: [1, 2, 3], slot: [slot, new Error("no"), null] });
+  for (let n = 0; n < 3; n += 1) await second();
+  made.stop();
+  expect(told.map((body) => ("slot" in body ? body.slot : null))).toEqual([
+    { status: "reserved", retainedBytes: 7, keptBytes: null },
+    null,
+    null,
   ]);
 });
 

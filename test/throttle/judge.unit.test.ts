@@ -156,7 +156,13 @@ test("percentiles are of the last minute; one hiccup of the canary is not judged
 test("a resume keeps every limit, and the default stays a default", () => {
   const all = parseThrottle({
     ...{ maxReplicaLag: "5s", maxBatchTime: "2s", maxActive: "1_000", maxXminAge: "1000000" },
-    ...{ maxWalRate: "50MB", maxCheckpointWal: "90", throttleSql: "SELECT false", canarySql: "SELECT 1" },
+    ...{
+      maxWalRate: "50MB",
+      maxCheckpointWal: "90",
+      maxSlotWal: "70",
+      throttleSql: "SELECT false",
+      canarySql: "SELECT 1",
+    },
     ...{ maxCanary: "20ms", between: "22:00-06:00 Asia/Tokyo" },
   });
   expect(all).toMatchObject({
@@ -167,10 +173,15 @@ test("a resume keeps every limit, and the default stays a default", () => {
   });
   expect(parseThrottle(rawThrottle(all))).toEqual(all);
   const none = parseThrottle({});
-  expect(none).toMatchObject({ maxReplicaLagMs: 10_000, isReplicaLagAsked: false, sql: null });
+  expect(none).toMatchObject({
+    maxReplicaLagMs: 10_000,
+    isReplicaLagAsked: false,
+    maxSlotWal: 50,
+    sql: null,
+  });
   expect(parseThrottle(rawThrottle(none))).toEqual(none);
-  const off = parseThrottle({ maxReplicaLag: "off", between: "off" });
-  expect(off).toMatchObject({ maxReplicaLagMs: null, between: null });
+  const off = parseThrottle({ maxReplicaLag: "off", maxSlotWal: "off", between: "off" });
+  expect(off).toMatchObject({ maxReplicaLagMs: null, maxSlotWal: null, between: null });
   expect(parseThrottle(rawThrottle(off))).toEqual(off);
 });
 

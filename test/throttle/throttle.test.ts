@@ -9,7 +9,7 @@ import { PartwayError } from "../../src/errors.js";
 import type { Session } from "../../src/pg/session.js";
 import { ask, partsFor } from "../../src/throttle/ask.js";
 import { WalMarks } from "../../src/throttle/marks.js";
-import { active, number, replicaLag, xminAge } from "../../src/throttle/read.js";
+import { active, number, replicaLag, slotWal, xminAge } from "../../src/throttle/read.js";
 import type { RunEvent } from "../../state/events.js";
 import { BY_BUCKET, makeItems } from "../engine/items.js";
 import { startStandby } from "../faults/standby.js";
@@ -137,6 +137,8 @@ test("a signal that this role may not read would hold the run for ever, or be ta
   expect((await plan(options({}))).refusals).toEqual([]);
 });
 
+const NO_SLOT = "partway_wal_none";
+
 test("a server that answers every question would be taken for one that cannot be asked", async () => {
   const limits = {
     maxReplicaLag: "1s",
@@ -147,17 +149,18 @@ test("a server that answers every question would be taken for one that cannot be
   };
   await asAdmin(db.superuserUrl, async (admin) => {
     await admin.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
-    const answers = await ask(admin, partsFor(parseThrottle(limits)));
+    const answers = await ask(admin, partsFor(parseThrottle(limits)), NO_SLOT);
     expect(number(answers.wal)).toEqual({ value: expect.any(Number) });
     expect(replicaLag(answers.replicas, new WalMarks())).toHaveProperty("value");
     expect(active(answers.active)).toEqual({ value: expect.any(Number) });
+    expect(slotWal(answers.slot)).toEqual({ value: null });
     expect(number(answers.checkpoint)).toEqual({ value: expect.any(Number) });
     await admin.query("ROLLBACK");
     const other = await db.session();
     await other.query("SET application_name = 'report'");
     await other.begin({ isolation: "repeatable read" });
     await other.query("SELECT 1");
-    expect(xminAge((await ask(admin, ["xmin"])).xmin)).toMatchObject({ who: expect.any(String) });
+    expect(xminAge((await ask(admin, ["xmin"], NO_SLOT)).xmin)).toMatchObject({ who: expect.any(String) });
     await other.rollback();
     await other.end();
   });

@@ -274,6 +274,17 @@ test("a difference found by validation is not mistaken for success", async () =>
   `);
 });
 
+test("WAL that a slot keeps would fill the disk, or be given up, without the screen saying so", async () => {
+  const sample = { event: "sample", walBytesPerSecond: 5e6, walBytes: 9e6, logged: null } as const;
+  const slot = { retainedBytes: 3e9, keptBytes: null, status: "extended" };
+  const during = [...SHADOWED, started(10, "copy"), event(11, COPYING)];
+  const fine = await show([...during, event(15, { ...sample, slot })], 16);
+  expect(fine.frame()).toContain("slot       keeps 3 GB of WAL, no bound but the disk");
+  const bad = { ...slot, keptBytes: 4e9, status: "unreserved" };
+  const worse = await show([...during, event(15, { ...sample, slot: bad })], 16);
+  expect(worse.frame()).toContain("slot       keeps 3 GB of at most 4 GB, unreserved");
+});
+
 test("a run that the throttle holds would look as if it hung: why, since when, and what the canary measures", async () => {
   const reasons = (seconds: string) => [
     { signal: "replica-lag" as const, reason: `replica lag ${seconds} s >= 5 s (standby1)` },

@@ -9,6 +9,9 @@ import type { Session } from "../../src/pg/session.js";
 import type { PhaseContext } from "../../src/phases/phase.js";
 import { catchUp, followForward } from "../../src/sync/catchup.js";
 import { drainBriefly, fired } from "../../src/sync/drain.js";
+import { ask } from "../../src/throttle/ask.js";
+import { judge } from "../../src/throttle/judge.js";
+import { slotWal } from "../../src/throttle/read.js";
 import { alongside } from "../../src/wal/alongside.js";
 import { fill, fillInLock, filling, fillToNow } from "../../src/wal/fill.js";
 import { walNames } from "../../src/wal/slot.js";
@@ -491,6 +494,9 @@ test("a commit that no snapshot sees yet would be applied as the row was, and fo
     expect(await value(admin, "SELECT note FROM public.orders WHERE id = 13")).toBe(`${made.updates}`);
     await context.close();
 
+    const kept = async () => slotWal((await ask(admin, ["slot"], walNames(plan).slot)).slot);
+    const holds = async () => judge("slot-wal", await kept(), 50, false);
+    expect(await kept()).toEqual({ value: null });
     await admin.query("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
     await admin.query("SELECT pg_reload_conf()");
     await session.query("UPDATE public.orders SET note = 'given up' WHERE id = 14");
@@ -499,6 +505,8 @@ test("a commit that no snapshot sees yet would be applied as the row was, and fo
       await admin.query(
         "CREATE TABLE public.much AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)",
       );
+      // Before it is given up the copy is held: what it writes itself would be kept as well.
+      if (turn === 0) expect(await holds()).toMatch(/^WAL kept by the replication slot .* >= 50 %/);
       await admin.query("DROP TABLE public.much");
       await admin.query("SELECT pg_switch_wal()");
       await admin.query("CHECKPOINT");
