@@ -27,7 +27,14 @@ import type { Session } from "./pg/session.js";
 type WorkOptions = Omit<CareOptions, "tables" | "now" | "config"> &
   Pick<
     MaintainOptions,
-    "lockTimeout" | "lockTimeoutMax" | "lockTries" | "holdBudget" | "signal" | "onTry" | "onArchive"
+    | "lockTimeout"
+    | "lockTimeoutMax"
+    | "lockTries"
+    | "holdBudget"
+    | "signal"
+    | "onTry"
+    | "onArchive"
+    | "onNote"
   >;
 
 /** Where to, and with which key; left out: as the table's policy says, or as it was archived. */
@@ -176,11 +183,11 @@ export function restoreLeaf(options: RestoreLeafOptions): Promise<RestoreLeafRep
 /** Two connections and lock bounds; what stops or fails is said as of an archive or restore by hand. */
 function atWork<T>(options: WorkOptions, run: (work: CareWork) => Promise<T>): Promise<T> {
   const settings = parseSettings(options);
-  const { signal = new AbortController().signal, onTry = () => undefined, onArchive } = options;
+  const { signal = new AbortController().signal, onTry = () => undefined, onArchive, onNote } = options;
   return connected(options, async (session, observer) => {
     const deadlockMs = await deadlockTimeoutMs(session);
     try {
-      return await run({ session, observer, settings, signal, deadlockMs, onTry, onArchive });
+      return await run({ session, observer, settings, signal, deadlockMs, onTry, onArchive, onNote });
     } catch (error) {
       if (signal.aborted)
         throw stopped(

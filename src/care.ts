@@ -62,6 +62,7 @@ export interface MaintainOptions
   signal?: AbortSignal | undefined;
   onTry?: ((attempt: LockTry) => void) | undefined;
   onArchive?: CareWork["onArchive"];
+  onNote?: CareWork["onNote"];
   /** After each table. */
   onTable?: ((outcome: MaintainOutcome) => void) | undefined;
 }
@@ -132,6 +133,7 @@ export async function maintain(options: MaintainOptions): Promise<MaintainResult
       signal,
       onTry: options.onTry ?? (() => undefined),
       onArchive: options.onArchive,
+      onNote: options.onNote,
     };
     const result: MaintainResult = { tables: [], exitCode: EXIT.done };
     const stored = await readPolicies(session);

@@ -17,7 +17,8 @@ import {
 import { Upload } from "@aws-sdk/lib-storage";
 import { messageOf } from "../errors.js";
 import { numbered } from "../kill-switch.js";
-import { NotThere, type Place, PlaceFault, takenAlready } from "./place.js";
+import { MANIFEST_END } from "./manifest.js";
+import { leftWhole, NotThere, type Place, PlaceFault, takenAlready } from "./place.js";
 import type { Where } from "./settings.js";
 
 const MB = 1024 * 1024;
@@ -37,21 +38,36 @@ export function openBucket({ bucket, prefix, endpoint, region }: Where & { kind:
   const shown = (name: string) => `s3://${bucket}/${keyOf(name)}`;
   const at = (name: string) => ({ Bucket: bucket, Key: keyOf(name) });
   const abort = async (of: { Bucket: string; Key: string }, UploadId: string | undefined) => {
-    await client.send(new AbortMultipartUploadCommand({ ...of, UploadId })).catch((error: unknown) => {
-      if (!isNamed(error, ...NOT_THERE)) throw error;
-    });
+    return client.send(new AbortMultipartUploadCommand({ ...of, UploadId })).then(
+      () => null,
+      (error: unknown) => {
+        // Ended by somebody else since it was listed.
+        if (isNamed(error, "NoSuchUpload")) return null;
+        if (isNamed(error, ...NOT_THERE)) return nameOf(error);
+        throw error;
+      },
+    );
   };
   /** Parts that a killed upload has left are stored, and cost, until somebody aborts it. */
-  const forget = async (name: string) => {
+  const forget = async (name: string): Promise<string[]> => {
     const { Key } = at(name);
-    const { Uploads = [] } = await client
+    const left = (why: string) =>
+      `an interrupted upload of ${shown(name)} may have left parts, which cost and are not listed among objects; the storage lets Partway not remove them (${why}): give the bucket a lifecycle rule that aborts incomplete uploads, or these credentials s3:ListBucketMultipartUploads and s3:AbortMultipartUpload`;
+    const notes = (await isThere(name)) ? [leftWhole(shown(name))] : [];
+    // Smaller than a part, and so never an upload of several.
+    if (name.endsWith(MANIFEST_END)) return notes;
+    const listed = await client
       .send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: Key }))
       .catch((error: unknown) => {
-        if (isNamed(error, ...NOT_THERE)) return { Uploads: [] };
+        if (isNamed(error, ...NOT_THERE)) return nameOf(error);
         throw error;
       });
-    for (const { UploadId } of Uploads.filter((one) => one.Key === Key))
-      await numbered("s3: an interrupted upload is aborted", () => abort(at(name), UploadId));
+    if (typeof listed === "string") return notes.length > 0 ? notes : [left(listed)];
+    for (const { UploadId } of (listed.Uploads ?? []).filter((one) => one.Key === Key)) {
+      const why = await numbered("s3: an interrupted upload is aborted", () => abort(at(name), UploadId));
+      if (why !== null) notes.push(left(why));
+    }
+    return notes;
   };
   /** Not sure: a role that may not list is not told what is missing. */
   const isThere = (name: string) =>
@@ -128,6 +144,8 @@ function configOf(endpoint: string | undefined, region: string | undefined): S3C
 function isNamed(error: unknown, ...names: string[]): boolean {
   return error instanceof Error && names.includes(error.name);
 }
+
+const nameOf = (error: unknown) => (error instanceof Error ? error.name : String(error));
 
 function statusOf(error: unknown): number | undefined {
   return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { errnoOf, FILE_MODE, flush, PARTIAL, publish } from "../backup/files.js";
 import { messageOf } from "../errors.js";
 import { numbered } from "../kill-switch.js";
-import { NotThere, type Place, PlaceFault, takenAlready } from "./place.js";
+import { leftWhole, NotThere, type Place, PlaceFault, takenAlready } from "./place.js";
 
 const DIR_MODE = 0o700;
 
@@ -47,6 +47,7 @@ export function openFolder(root: string): Place {
       await rm(path + PARTIAL, { force: true }).catch((error: unknown) => {
         throw faultOf(error, path);
       });
+      return (await isThere(path)) ? [leftWhole(path)] : [];
     },
     read: async (name) => {
       const path = pathOf(name);

@@ -13,8 +13,11 @@ export interface Place {
    * PlaceFault; what `body` throws.
    */
   write(name: string, body: AsyncIterable<Buffer>, about: number, signal: AbortSignal): Promise<void>;
-  /** Removes what an interrupted write of `name` has left, unless it is whole. Errors: PlaceFault. */
-  forget(name: string): Promise<void>;
+  /**
+   * Removes what an interrupted write of `name` has left, unless it is whole. Gives, for people, what of it is or may be
+   * there still. Errors: PlaceFault.
+   */
+  forget(name: string): Promise<string[]>;
   /** Errors: NotThere; PlaceFault, also in the middle. */
   read(name: string): Promise<AsyncIterable<Buffer>>;
   close(): void;
@@ -51,6 +54,10 @@ export function takenAlready(shown: string, cause?: unknown): PlaceFault {
     cause,
   );
 }
+
+/** What is whole, and of no archive that the database knows any more. */
+export const leftWhole = (shown: string) =>
+  `${shown} is of a run that was interrupted, and stays; the leaf is archived anew under another name, and it may be deleted by hand`;
 
 /** `of`: whose settings they are. The S3 client is loaded only here, when it is asked for. */
 export async function openPlace(settings: ArchiveSettings, of: string): Promise<Place> {

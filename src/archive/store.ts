@@ -34,15 +34,15 @@ CREATE TABLE IF NOT EXISTS partway.partition_archive (
   restored_as oid,
   restored_at timestamptz)`,
   exists: /*sql*/ `SELECT (to_regclass('partway.partition_archive') IS NOT NULL)::text AS present`,
-  /** The newest of the leaf, in whichever schema, that has not ended in its drop; an OID alone may be another table's by now. */
+  /** The newest of the leaf, whatever it is called by now, that has not ended in its drop. */
   open: /*sql*/ `${row()}
-  JOIN pg_class c ON c.oid = a.leaf AND c.relname = a.leaf_name
+  JOIN pg_class c ON c.oid = a.leaf
  WHERE a.leaf = $1::oid AND a.dropped_at IS NULL ORDER BY a.begun_at DESC LIMIT 1`,
-  /** Begun, and in the way of nothing: leaves of the table that are detached already, by their name. */
+  /** Begun, and in the way of nothing: leaves of the table that are detached already, by the name they have or had. */
   detached: /*sql*/ `${row("n.nspname")}
-  JOIN pg_class c ON c.oid = a.leaf AND c.relname = a.leaf_name AND NOT c.relispartition
+  JOIN pg_class c ON c.oid = a.leaf AND NOT c.relispartition
   JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE a.table_name = $1::oid::regclass AND $2 IN (a.leaf_name, n.nspname || '.' || a.leaf_name) AND a.dropped_at IS NULL ORDER BY a.begun_at DESC LIMIT 1`,
+ WHERE a.table_name = $1::oid::regclass AND $2::text IN (a.leaf_name, n.nspname || '.' || a.leaf_name, c.relname, n.nspname || '.' || c.relname) AND a.dropped_at IS NULL ORDER BY a.begun_at DESC LIMIT 1`,
   ofTable: /*sql*/ `${row()} WHERE a.table_name = $1::oid::regclass ORDER BY a.begun_at`,
   /** By its name or the leaf's. */
   named: /*sql*/ `${row()} WHERE a.verified_at IS NOT NULL AND $1 IN (a.id, a.leaf_name, a.leaf_schema || '.' || a.leaf_name) ORDER BY a.begun_at`,
@@ -55,7 +55,7 @@ VALUES ($1, $2::oid, $3::oid, $4, $5, $6, $7::jsonb)`,
   untrue: /*sql*/ `UPDATE partway.partition_archive SET (manifest, verified_at) = (NULL, NULL) WHERE id = $1`,
   /** The same, and it is made under another id: the files of this one stay as they are. */
   again: /*sql*/ `
-UPDATE partway.partition_archive SET (id, manifest, verified_at) = ($2, NULL, NULL) WHERE id = $1`,
+UPDATE partway.partition_archive SET (id, leaf_schema, leaf_name, manifest, verified_at) = ($2, $3, $4, NULL, NULL) WHERE id = $1`,
   verified: /*sql*/ `
 UPDATE partway.partition_archive SET (manifest, verified_at) = ($2::jsonb, clock_timestamp()) WHERE id = $1`,
   dropped: /*sql*/ `UPDATE partway.partition_archive SET dropped_at = clock_timestamp() WHERE id = $1`,

@@ -3,6 +3,7 @@
  * find it, until the archive is proven; whether it is still what was archived is asked under a lock that no writer
  * passes, in the transaction that drops it.
  */
+import { isDeepStrictEqual } from "node:util";
 import { dataFileOf, exportLeaf, folderOf, newArchiveId } from "../archive/export.js";
 import { type ArchiveKey, readKey } from "../archive/key.js";
 import { isIntact, SumRow } from "../archive/load.js";
@@ -12,11 +13,13 @@ import { ARCHIVE_SQL, type ArchiveRow, beginArchive, openArchive } from "../arch
 import { sumSql } from "../backup/sql.js";
 import { cancelledBy } from "../backup/stop.js";
 import { readColumns } from "../catalog/columns.js";
+import type { ColumnInfo } from "../catalog/types.js";
 import type { ArchiveSettings } from "../config/schema.js";
 import { asPartwayError, badInput, PartwayError } from "../errors.js";
 import { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { parseBound } from "./bound.js";
+import { assertCalled } from "./called.js";
 import type { DetachableLeaf } from "./detach.js";
 import { CARE_SQL, Present } from "./store.js";
 import { type CareTable, shellName, shownName } from "./table.js";
@@ -78,21 +81,28 @@ export async function ensureArchived(
     const { session, signal } = work;
     const open = await openArchive(session, leaf.oid);
     const mine = open !== null && isSame(open.settings, settings) ? open : null;
-    if (mine !== null && (await isWhole(mine, place, key, signal)) && mine.manifest !== null)
+    await assertCalled(work, table, leaf);
+    if (mine !== null && (await isWhole(mine, leaf, place, key, signal)) && mine.manifest !== null)
       return { id: mine.id, manifest: mine.manifest };
     await place.probe();
     const id = newArchiveId(leaf.name);
     const { oid, schema, name, bound } = leaf;
     if (mine !== null) {
       for (const file of [dataFileOf(mine.id, key), `${mine.id}${MANIFEST_END}`])
-        await place.forget(`${folderOf(table)}${file}`);
-      await session.query(ARCHIVE_SQL.again, [mine.id, id]);
+        for (const note of await place.forget(`${folderOf(table)}${file}`)) work.onNote?.(name, note);
+      await session.query(ARCHIVE_SQL.again, [mine.id, id, schema, name]);
     } else await beginArchive(session, { id, table: table.oid, leaf: oid, schema, name, bound }, settings);
     const manifest = await exportLeaf({
       ...{ id, table: { schema: table.schema, name: table.name, column: table.column ?? "" }, leaf, bound },
       ...{ target: session.target, place, key, signal },
       onBytes: (step, bytes) => work.onArchive?.(name, step, bytes),
+    }).catch(async (error: unknown) => {
+      // Another table's columns, or none: what the server says to that helps nobody.
+      if (sqlState(error) !== null && !session.lost) await assertCalled(work, table, leaf);
+      throw error;
     });
+    // Its rows were read by its name.
+    await assertCalled(work, table, leaf);
     await session.query(ARCHIVE_SQL.verified, [id, JSON.stringify(manifest)]);
     return { id, manifest };
   });
@@ -100,11 +110,13 @@ export async function ensureArchived(
 
 async function isWhole(
   { manifest }: ArchiveRow,
+  leaf: Archivable,
   place: Place,
   key: ArchiveKey | null,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (manifest === null || manifest.data.key !== (key?.id ?? null)) return false;
+  if (manifest.leaf.name !== leaf.name) return false;
   try {
     const folder = folderOf(manifest.table);
     if (!(await isManifestThere(place, `${folder}${manifest.id}${MANIFEST_END}`, manifest))) return false;
@@ -132,13 +144,13 @@ export async function dropArchived(
   let archived = made;
   for (let attempt = 1; attempt <= TRIES; attempt++) {
     archived ??= await ensureArchived(work, table, leaf, settings);
-    const fate = await dropUnchanged(work, leaf, archived);
+    const fate = await dropUnchanged(work, leaf, table, archived);
     if (fate !== "changed") return fate === "dropped";
     await work.session.query(ARCHIVE_SQL.untrue, [archived.id]);
     archived = null;
   }
   throw new PartwayError("difference", {
-    what: `the leaf ${leaf.name} of ${shownName(table)} was written into while it was archived, ${TRIES} times`,
+    what: `the leaf ${leaf.name} of ${shownName(table)} was written into or altered while it was archived, ${TRIES} times`,
     state: "It is detached, and all of its rows are in it: it was not dropped.",
     next: "Find who writes into it by its name (pg_stat_activity), then the same command again.",
   });
@@ -147,6 +159,7 @@ export async function dropArchived(
 async function dropUnchanged(
   work: CareWork,
   leaf: Archivable,
+  table: CareTable,
   { id, manifest }: Archived,
 ): Promise<"dropped" | "changed" | "another's"> {
   const { session, signal } = work;
@@ -158,10 +171,15 @@ async function dropUnchanged(
     checkLocks: [{ table: name, mode: "SHARE ROW EXCLUSIVE" }],
     check: async () => {
       const { present } = await session.one(Present, CARE_SQL.ours, [leaf.oid, leaf.schema, leaf.name]);
-      if (present !== "true") return false;
+      if (present !== "true") {
+        await assertCalled(work, table, leaf, id);
+        return false;
+      }
       fate = "changed";
       const { schema } = leaf;
       const columns = await readColumns(session, leaf.oid);
+      // A column renamed gives the same hash, and an archive that the table cannot take back.
+      if (!haveSameColumns(columns, manifest.columns)) return false;
       const open = () => Session.open(session.target);
       const sum = await cancelledBy(signal, session, open, () =>
         session.one(SumRow, sumSql({ schema, name: leaf.name, columns })),
@@ -176,6 +194,12 @@ async function dropUnchanged(
     state: `${THERE} Its archive is proven: ${id}.`,
   });
   return isDropped ? "dropped" : fate;
+}
+
+function haveSameColumns(now: readonly ColumnInfo[], archived: ArchiveManifest["columns"]): boolean {
+  const said = (columns: readonly Pick<ColumnInfo, "name" | "type" | "collation">[]) =>
+    columns.map(({ name, type, collation }) => ({ name, type, collation }));
+  return isDeepStrictEqual(said(now), said(archived));
 }
 
 function isSame(a: ArchiveSettings, b: ArchiveSettings): boolean {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PartwayError } from "../errors.js";
 import { cancelledOutside } from "../pg/locks.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
+import { assertCalled } from "./called.js";
 import { CARE_SQL, type Leaving, Present } from "./store.js";
 import { type CareTable, shownName } from "./table.js";
 import type { CareWork } from "./work.js";
@@ -32,9 +33,18 @@ export async function detachPatiently(
     signal.throwIfAborted();
     const state = await stateNow();
     if (state === "detached") return true;
+    await assertCalled(work, table, leaf);
     const how = state === "pending" ? "FINALIZE" : "CONCURRENTLY";
     const statement = `ALTER TABLE ${shownName(table)} DETACH PARTITION ${shownName(leaf)} ${how}`;
-    if (await once(work, statement, statementMs)) return true;
+    if (await once(work, statement, statementMs)) {
+      if ((await stateNow()) === "detached") return true;
+      // Between that look and the statement, which CONCURRENTLY lets nobody make one.
+      throw new PartwayError("refused", {
+        what: `the leaf ${leaf.name} of ${shownName(table)} was renamed while it was to be detached, and another leaf of that name was detached in its place`,
+        state: "Both and their rows are there; nothing was dropped.",
+        next: `Attach it again by its bound (ALTER TABLE ${shownName(table)} ATTACH PARTITION ${shownName(leaf)} FOR VALUES ...), then the same command again.`,
+      });
+    }
     const waitedMs = performance.now() - began;
     work.onTry({ purpose, attempt, outcome: "timeout", timeoutMs, waitedMs, blockers: [] });
     // The first of them began it, the others may finish it.

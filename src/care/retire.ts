@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { type ArchiveRow, openArchive } from "../archive/store.js";
 import { PartwayError } from "../errors.js";
-import { sqlState } from "../pg/sqlstate.js";
+import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
 import { shellWord } from "../plan/typed.js";
 import {
   type Archivable,
@@ -15,6 +15,7 @@ import {
   dropArchived,
   ensureArchived,
 } from "./archived.js";
+import { assertCalled } from "./called.js";
 import type { Then } from "./decide.js";
 import { type DetachableLeaf, detachPatiently } from "./detach.js";
 import { CARE_SQL, type Leaving, Present } from "./store.js";
@@ -45,6 +46,7 @@ export async function retireLeaf(
     end.do === "archive"
       ? await withWayOut(begun, () => ensureArchived(work, table, known, end.settings))
       : null;
+  await assertCalled(work, table, known, made?.id ?? null);
   await session.query(CARE_SQL.leave, [oid, table.oid, name, bound, end.do !== "detach"]);
   if (!(await detach(work, table, leaf))) return "pending";
   return (await finishLeaf(work, table, known, end, made)) ?? "detached";
@@ -92,7 +94,8 @@ export async function finishLeaving(
         await work.session.query(CARE_SQL.left, [one.oid]);
         return null;
       }
-      if (one.pending && !(await finalize(work, table, one))) return "pending";
+      if (one.pending && !(await finalize(work, table, { ...one, name: one.nameNow }))) return "pending";
+      if (one.thenDrop) await assertCalled(work, table, one);
       const then = one.thenDrop ? rule.thenStill(one.bound) : ({ do: "detach" } as const);
       if (one.thenDrop && then.do === "detach" && (await openArchive(work.session, one.oid)) !== null)
         throw halfArchived(table, one);
@@ -117,7 +120,7 @@ export async function finishLeaf(
   const settings = then.do === "archive" ? then.settings : (begun?.settings ?? null);
   const isGone =
     then.do !== "detach" &&
-    (await explainedBy(table, leaf.name, DETACHED, () =>
+    (await explainedBy(work, table, leaf, DETACHED, () =>
       settings === null
         ? drop(work, table, leaf)
         : withWayOut(begun, () => dropArchived(work, table, leaf, settings, made)),
@@ -143,6 +146,7 @@ function drop(work: CareWork, table: CareTable, leaf: DetachableLeaf): Promise<b
     ...{ purpose: `drop of ${leaf.name}`, parent: shownName(table), leaf: shownName(leaf) },
     check: async () => {
       const { present } = await session.one(Present, CARE_SQL.ours, [leaf.oid, leaf.schema, leaf.name]);
+      if (present !== "true") await assertCalled(work, table, leaf);
       return present === "true";
     },
     strong: [{ alter: `DROP TABLE ${shownName(leaf)}` }],
@@ -159,16 +163,21 @@ function drop(work: CareWork, table: CareTable, leaf: DetachableLeaf): Promise<b
  */
 async function detach(work: CareWork, table: CareTable, leaf: CareLeaf): Promise<boolean> {
   if (!table.leaves.some(({ bound }) => bound.kind === "default"))
-    return explainedBy(table, leaf.name, ATTACHED, () => detachPatiently(work, table, leaf));
+    return explainedBy(work, table, leaf, ATTACHED, () => detachPatiently(work, table, leaf));
   const statement = `ALTER TABLE ${shownName(table)} DETACH PARTITION ${shownName(leaf)}`;
-  const locked = { purpose: `detach of ${leaf.name}`, parent: shownName(table) };
-  return explainedBy(table, leaf.name, ATTACHED, () =>
-    inLocks(work, { ...locked, strong: [{ alter: statement }] }),
+  const locked = { purpose: `detach of ${leaf.name}`, parent: shownName(table), leaf: shownName(leaf) };
+  // Under the lock of that name, which nobody renames then.
+  const check = async () => {
+    await assertCalled(work, table, leaf);
+    return true;
+  };
+  return explainedBy(work, table, leaf, ATTACHED, () =>
+    inLocks(work, { ...locked, check, strong: [{ alter: statement }] }),
   );
 }
 
 function finalize(work: CareWork, table: CareTable, leaf: DetachableLeaf): Promise<boolean> {
-  return explainedBy(table, leaf.name, HALF, () => detachPatiently(work, table, leaf));
+  return explainedBy(work, table, leaf, HALF, () => detachPatiently(work, table, leaf));
 }
 
 const ATTACHED = "The leaf and its rows are there, attached as before.";
@@ -178,8 +187,9 @@ const DETACHED = "The leaf is detached: it and its rows are there, as a table of
 const STILL_NEEDED: ReadonlySet<string> = new Set(["23503", "2BP01"]);
 
 async function explainedBy<T>(
+  work: CareWork,
   table: CareTable,
-  leaf: string,
+  leaf: DetachableLeaf,
   state: string,
   step: () => Promise<T>,
 ): Promise<T> {
@@ -187,11 +197,23 @@ async function explainedBy<T>(
     return await step();
   } catch (error) {
     const detail = z.object({ message: z.string(), detail: z.string().optional() }).safeParse(error).data;
+    if (sqlState(error) === SQLSTATE.undefinedTable) {
+      await assertCalled(work, table, leaf);
+      throw new PartwayError(
+        "refused",
+        {
+          what: `the leaf ${leaf.name} of ${shownName(table)}, or the table, was renamed or dropped on its way out: ${detail?.message}`,
+          state,
+          next: "The same command again, with the name that it has by now.",
+        },
+        { cause: error },
+      );
+    }
     if (!STILL_NEEDED.has(sqlState(error) ?? "")) throw error;
     throw new PartwayError(
       "refused",
       {
-        what: `the expired leaf ${leaf} of ${shownName(table)} is still needed: ${detail?.message}${detail?.detail === undefined ? "" : ` (${detail.detail})`}`,
+        what: `the expired leaf ${leaf.name} of ${shownName(table)} is still needed: ${detail?.message}${detail?.detail === undefined ? "" : ` (${detail.detail})`}`,
         state,
         next: "Remove what refers to it, then the same command again.",
       },

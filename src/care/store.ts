@@ -15,7 +15,7 @@ SELECT l.leaf::text AS oid, l.leaf_name AS name, l.bound, l.then_drop AS "thenDr
        coalesce(c.relispartition, false) AS attached, coalesce(i.inhdetachpending, false) AS pending,
        coalesce(n.nspname, '') AS schema, coalesce(c.relname, '') AS "nameNow"
   FROM partway.partition_leaving l
-  LEFT JOIN pg_class c ON c.oid = l.leaf AND c.relname = l.leaf_name LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_class c ON c.oid = l.leaf AND c.relkind IN ('r', 'p') LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = l.table_name::oid
  WHERE l.table_name = $1::oid::regclass ORDER BY l.at`;
 
@@ -90,6 +90,10 @@ ON CONFLICT (leaf) DO UPDATE SET (table_name, leaf_name, bound, then_drop, at)
   ours: /*sql*/ `
 SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.oid = $1::oid AND n.nspname = $2 AND c.relname = $3 AND NOT c.relispartition)::text AS present`,
+  /** What the table of that OID is called by now. */
+  called: /*sql*/ `
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.relispartition::text AS attached
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid`,
   /** Where a detach has come to; no row: it is done. */
   detaching: /*sql*/ `
 SELECT inhdetachpending::text AS present FROM pg_inherits WHERE inhrelid = $1::oid AND inhparent = $2::oid`,
@@ -240,6 +244,8 @@ const LeavingRow = z.object({
   /** Of this table. */
   pending: z.boolean(),
   schema: z.string(),
+  /** It may have been renamed since. */
+  nameNow: z.string(),
 });
 /** A leaf that was on its way out: what a run that was killed has left. */
 export type Leaving = z.infer<typeof LeavingRow>;

@@ -13,6 +13,8 @@ export interface CareWork {
   onTry(attempt: LockTry): void;
   /** Bytes of an archive on their way out, and, where it is proven, back. */
   onArchive?: ((leaf: string, step: "written" | "read", bytes: number) => void) | undefined;
+  /** What the operator should know of the place of an archive, and nobody will do for him. */
+  onNote?: ((leaf: string, note: string) => void) | undefined;
 }
 
 /** Longest silence of this process inside a lock, ms; then the server ends the session. */

@@ -40,6 +40,11 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   }
 }
 
+/** What nobody will do for the operator, on stderr: at a terminal and in a pipe. */
+export function noted(leaf: string, note: string): void {
+  process.stderr.write(`${oneLine(leaf)}: ${oneLine(note)}\n`);
+}
+
 const EVERY_MS = 2000;
 
 /** At a terminal, how far an archive is, every other second; nothing in a pipe. */

@@ -14,7 +14,7 @@ import {
 } from "../archive.js";
 import { badInput, EXIT } from "../errors.js";
 import type { Act } from "./act.js";
-import { archiveProgress, interruptible, placeOf } from "./archive-options.js";
+import { archiveProgress, interruptible, noted, placeOf } from "./archive-options.js";
 import { print } from "./care.js";
 import { plain } from "./care-text.js";
 import { example, withConnection, withJson, withLocks, withPlace } from "./options.js";
@@ -54,7 +54,10 @@ function archiveCommand(program: Command, act: Act): void {
         return EXIT.done;
       }
       const report = await interruptible((signal) =>
-        archive({ ...options, ...place, table, leaf, signal, onArchive: archiveProgress() }),
+        archive({
+          ...{ ...options, ...place, table, leaf, signal },
+          ...{ onArchive: archiveProgress(), onNote: noted },
+        }),
       );
       print(options, report, archiveLines);
       return EXIT.done;

@@ -15,7 +15,7 @@ import {
 } from "../care.js";
 import { badInput, EXIT, PartwayError } from "../errors.js";
 import type { Act } from "./act.js";
-import { archiveOf, archiveProgress, interruptible, placeOf } from "./archive-options.js";
+import { archiveOf, archiveProgress, interruptible, noted, placeOf } from "./archive-options.js";
 import {
   adoptLines,
   changeLines,
@@ -104,7 +104,7 @@ function maintainCommand(program: Command, act: Act): void {
   command.action((tables: string[], options: Omit<MaintainOptions, "tables"> & Json) =>
     act(options, async () => {
       const { tables: outcomes, exitCode } = await interruptible((signal) =>
-        maintain({ ...options, tables, signal, onArchive: archiveProgress() }),
+        maintain({ ...options, tables, signal, onArchive: archiveProgress(), onNote: noted }),
       );
       print(options, outcomes, (all) => all.flatMap((one) => maintainLines(one, options)), maintainJson);
       if (options.json !== true) for (const one of outcomes) if ("error" in one) explain(one.error);

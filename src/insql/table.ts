@@ -278,7 +278,7 @@ BEGIN
   -- By where it hangs, not by names: the leaf may be called otherwise by now, the table be another one of that name.
   RETURN QUERY EXECUTE CASE of_what
     WHEN 'restored' THEN 'SELECT a.restored_as FROM partway.partition_archive a JOIN pg_inherits i ON i.inhrelid = a.restored_as AND i.inhparent = $1'
-    ELSE 'SELECT a.leaf FROM partway.partition_archive a JOIN pg_class c ON c.oid = a.leaf AND c.relname = a.leaf_name WHERE a.table_name::oid = $1 AND a.dropped_at IS NULL'
+    ELSE 'SELECT a.leaf FROM partway.partition_archive a JOIN pg_class c ON c.oid = a.leaf WHERE a.table_name::oid = $1 AND a.dropped_at IS NULL'
   END USING of_table;
 END`,
   },
