@@ -54,7 +54,7 @@ const LEFT: Record<"pg15" | "pg18", string[]> = {
 /** `npm run test:matrix` alone: every version, and there what meets the server's own behaviour. */
 const MATRIX = process.env["PARTWAY_TEST_MATRIX"] === "1";
 const IN_MATRIX =
-  "test/{catalog,clients,engine,explain,migrations,phases,pg,plan,rehearse,sync}/**/*.test.ts";
+  "test/{catalog,clients,engine,explain,insql,migrations,phases,pg,plan,rehearse,sync}/**/*.test.ts";
 
 const database = (name: `pg${"14" | "15" | "16" | "17" | "18"}`, include: string, left: string[] = []) => ({
   extends: true as const,

@@ -278,8 +278,55 @@ BEGIN
 END`,
   },
   {
+    name: "_still",
+    args: "of_table oid, of_leaf oid, nsp text, leaf_name text",
+    returns: "void",
+    volatility: "VOLATILE",
+    language: "plpgsql",
+    about: "raises where a leaf is not what it was when it was listed: a name may be another one's by now",
+    body: /*sql*/ `
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                  WHERE i.inhrelid = of_leaf AND i.inhparent = of_table AND n.nspname = nsp AND c.relname = leaf_name) THEN
+    RAISE EXCEPTION 'it was renamed, detached or dropped meanwhile: the next run looks again';
+  END IF;
+END`,
+  },
+  {
+    name: "_to_retire",
+    args: "of_table oid, months integer, is_beyond boolean",
+    returns: "jsonb",
+    volatility: "VOLATILE",
+    language: "plpgsql",
+    about: "what is expired, oldest first, and why it stays: asked before the first strong lock is held",
+    body: /*sql*/ `
+DECLARE
+  p record;
+  one record;
+  why text;
+  listed jsonb := '[]';
+BEGIN
+  SELECT * INTO p FROM partway._policy(of_table);
+  FOR one IN SELECT * FROM partway._expired(of_table, months) LOOP
+    IF is_beyond THEN
+      why := 'now lies far beyond the last leaf: either the table was not maintained for long, or the clock is wrong (SELECT now()); if it is right, the next run does it';
+    ELSIF EXISTS (SELECT FROM partway._leaves(of_table) AS l WHERE l.is_pending)
+       OR EXISTS (SELECT FROM partway.partition_leaving v WHERE v.table_name::oid = of_table) THEN
+      why := 'a partway maintain was interrupted here: partway maintain --apply finishes it first';
+    ELSIF one.oid IN (SELECT o FROM partway._archived(of_table, 'open') AS o) THEN
+      why := 'its archive is under way: partway maintain --apply finishes it first';
+    ELSIF p.expired = 'archive' THEN why := 'it is to be archived: partway maintain --apply does it';
+    ELSE why := NULL;
+    END IF;
+    listed := listed || jsonb_build_object('parent', p.shown, 'doing', p.expired, 'oid', one.oid, 'nsp', one.nsp,
+                                           'name', one.name, 'bound', one.bound, 'why', why);
+  END LOOP;
+  RETURN listed;
+END`,
+  },
+  {
     name: "_retire",
-    args: "of_table oid, months integer, is_beyond boolean, dry_run boolean",
+    args: "of_table oid, listed jsonb, dry_run boolean",
     returns: "TABLE(result text, partition_name text, row_count bigint, ok boolean)",
     volatility: "VOLATILE",
     language: "plpgsql",
@@ -287,17 +334,13 @@ END`,
       "detaches what is expired, and drops it where the policy says so, but leaves what is to be archived; a dry run counts the rows instead",
     body: /*sql*/ `
 DECLARE
-  p record;
   one record;
   why text;
-  parent text;
-  doing text;
   steps text[];
 BEGIN
-  SELECT * INTO p FROM partway._policy(of_table);
-  parent := p.shown;
-  doing := p.expired;
-  FOR one IN SELECT * FROM partway._expired(of_table, months) LOOP
+  FOR one IN SELECT e.item ->> 'parent' AS parent, e.item ->> 'doing' AS doing, (e.item ->> 'oid')::oid AS oid,
+                    e.item ->> 'nsp' AS nsp, e.item ->> 'name' AS name, e.item ->> 'bound' AS bound, e.item ->> 'why' AS why
+               FROM jsonb_array_elements(listed) WITH ORDINALITY AS e(item, at) ORDER BY e.at LOOP
     partition_name := one.name;
     row_count := NULL;
     IF dry_run THEN
@@ -306,29 +349,24 @@ BEGIN
       EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN row_count := NULL;
       END;
       ok := true;
-      result := format('Would %s partition: %s (%s rows, %s)%s', doing, one.name, coalesce(row_count::text, 'uncounted'), one.bound,
-                       CASE doing WHEN 'archive' THEN ': partway maintain --apply does it' END);
+      result := format('Would %s partition: %s (%s rows, %s)%s', one.doing, one.name, coalesce(row_count::text, 'uncounted'), one.bound,
+                       CASE one.doing WHEN 'archive' THEN ': partway maintain --apply does it' END);
       RETURN NEXT;
       CONTINUE;
     END IF;
-    IF is_beyond THEN
-      why := 'now lies far beyond the last leaf: either the table was not maintained for long, or the clock is wrong (SELECT now()); if it is right, the next run does it';
-    ELSIF EXISTS (SELECT FROM partway._leaves(of_table) AS l WHERE l.is_pending)
-       OR EXISTS (SELECT FROM partway.partition_leaving v WHERE v.table_name::oid = of_table) THEN
-      why := 'a partway maintain was interrupted here: partway maintain --apply finishes it first';
-    ELSIF one.oid IN (SELECT o FROM partway._archived(of_table, 'open') AS o) THEN
-      why := 'its archive is under way: partway maintain --apply finishes it first';
-    ELSIF doing = 'archive' THEN why := 'it is to be archived: partway maintain --apply does it';
-    ELSE
+    why := one.why;
+    IF why IS NULL THEN
       steps := ARRAY[
-        format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent),
-        format('ALTER TABLE %s DETACH PARTITION %I.%I', parent, one.nsp, one.name)];
-      IF doing = 'drop' THEN steps := steps || format('DROP TABLE %I.%I', one.nsp, one.name); END IF;
+        format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', one.parent),
+        format('LOCK TABLE ONLY %I.%I IN SHARE UPDATE EXCLUSIVE MODE', one.nsp, one.name),
+        format('SELECT partway._still(%s, %s, %L, %L)', of_table, one.oid, one.nsp, one.name),
+        format('ALTER TABLE %s DETACH PARTITION %I.%I', one.parent, one.nsp, one.name)];
+      IF one.doing = 'drop' THEN steps := steps || format('DROP TABLE %I.%I', one.nsp, one.name); END IF;
       why := partway._try(steps, true);
     END IF;
     ok := why IS NULL;
     result := CASE WHEN NOT ok THEN format('Left partition: %s: %s', one.name, why)
-                   WHEN doing = 'drop' THEN format('Dropped partition: %s', one.name)
+                   WHEN one.doing = 'drop' THEN format('Dropped partition: %s', one.name)
                    ELSE format('Detached partition: %s', one.name) END;
     RETURN NEXT;
   END LOOP;

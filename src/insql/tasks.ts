@@ -42,7 +42,7 @@ END`,
     body: /*sql*/ `
 DECLARE
   tables oid[];
-  beyond boolean[] := '{}';
+  expired jsonb := '{}';
   phase text;
   one oid;
   at int;
@@ -82,7 +82,16 @@ BEGIN
       IF NOT row_of.is_enabled THEN ok := true; END IF;
       IF NOT ok THEN RAISE WARNING '%', result; END IF;
       RETURN NEXT;
-    ELSE beyond := beyond || partway._beyond(one);
+    ELSIF 'drop' = ANY (phases) THEN
+      -- Of all tables, before the first strong lock: what reads a catalog and leaves must not be waited for by others.
+      BEGIN
+        expired := expired || jsonb_build_object(one::text, partway._to_retire(one, months, partway._beyond(one)));
+      EXCEPTION WHEN lock_not_available OR deadlock_detected OR insufficient_privilege THEN
+        result := format('Not done: drop of %s: %s', parent_table, SQLERRM);
+        ok := false;
+        RAISE WARNING 'partway: %', result;
+        RETURN NEXT;
+      END;
     END IF;
   END LOOP;
   FOREACH phase IN ARRAY phases LOOP
@@ -97,7 +106,7 @@ BEGIN
           SELECT a.result, a.partition_name, NULL, a.ok FROM partway._analyze(one, false, dry_run) AS a WHERE phase = 'analyze'
           UNION ALL
           SELECT r.result, r.partition_name, r.row_count, r.ok
-            FROM partway._retire(one, months, beyond[at], dry_run) AS r WHERE phase = 'drop'
+            FROM partway._retire(one, expired -> one::text, dry_run) AS r WHERE phase = 'drop'
         LOOP
           result := row_of.result;
           partition_name := row_of.partition_name;
@@ -179,6 +188,17 @@ BEGIN
     WHERE l.has_place AND (l.from_low IS NULL OR l.from_low <= at) AND (l.to_high IS NULL OR l.to_high > at)
     ORDER BY l.at_row LIMIT 1));
 END`,
+  },
+  {
+    name: "create_events_partition",
+    args: "on_date date DEFAULT NULL::date",
+    returns: "text",
+    volatility: "VOLATILE",
+    language: "sql",
+    about: "the same for the table called events, in whichever schema",
+    body: `
+SELECT partway.create_monthly_partition(n.nspname::text, c.relname::text, on_date)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = partway._find('events')`,
   },
   {
     name: "analyze_partitions",

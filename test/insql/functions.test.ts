@@ -10,7 +10,7 @@ import { functionsOf } from "../../src/insql/script.js";
 import type { Session } from "../../src/pg/session.js";
 import { STORE_SQL } from "../../src/sync/store.js";
 import { openScene, type Scene } from "../care/scene.js";
-import { rowsOf, setClock } from "./scene.js";
+import { adoptAs, rowsOf, setClock, toldNow } from "./scene.js";
 
 const NOW = "2026-01-15 02:00:00";
 let scene: Scene;
@@ -185,6 +185,53 @@ describe("a table with leaves that are old", () => {
     expect(await texts("SELECT to_regclass('public.orders_2025_11')::text AS text")).toEqual([null]);
   });
 
+  test("and the next table's would be looked for while the first is kept from the application", async () => {
+    await open(
+      { ahead: 1, retention: "1mo", expired: "drop" },
+      ...LEAVES,
+      `CREATE TABLE public.second (at timestamptz NOT NULL) PARTITION BY RANGE (at);
+       CREATE TABLE public.second_2025_11 PARTITION OF public.second FOR VALUES FROM ('2025-11-01') TO ('2025-12-01');
+       CREATE TABLE public.second_2025_12 PARTITION OF public.second FOR VALUES FROM ('2025-12-01') TO ('2026-01-01');
+       CREATE TABLE public.second_2026_01 PARTITION OF public.second FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+       CREATE TABLE public.asked (of_table regclass, is_locked boolean)`,
+    );
+    await adoptAs(session, "public", "second", { ahead: 1, retention: "1mo", expired: "drop" });
+    // The same answer, and a note of when it was asked.
+    await session.query("ALTER FUNCTION partway._expired(oid, integer) RENAME TO _expired_really");
+    await session.query(`CREATE FUNCTION partway._expired(of_table oid, months integer)
+      RETURNS TABLE(oid oid, nsp text, name text, bound text) LANGUAGE plpgsql AS $$
+      BEGIN
+        INSERT INTO public.asked VALUES (of_table, partway._held_ms() IS NOT NULL);
+        RETURN QUERY SELECT * FROM partway._expired_really(of_table, months);
+      END $$`);
+    const dropped = (await results("run_partition_maintenance(NULL, false)")).filter((line) =>
+      /Dropped/.test(line),
+    );
+    expect(dropped).toEqual(["Dropped partition: orders_2025_11", "Dropped partition: second_2025_11"]);
+    expect(
+      await texts("SELECT concat_ws(' ', of_table, is_locked) AS text FROM public.asked ORDER BY 1"),
+    ).toEqual(["public.orders f", "second f"]);
+  });
+
+  test("would go in another one's place that has its name by now", async () => {
+    await open({ ahead: 1, retention: "1mo", expired: "drop" }, ...LEAVES);
+    await session.query(
+      "ALTER FUNCTION partway._to_retire(oid, integer, boolean) RENAME TO _to_retire_really",
+    );
+    await session.query(`CREATE FUNCTION partway._to_retire(of_table oid, months integer, is_beyond boolean)
+      RETURNS jsonb LANGUAGE plpgsql AS $$
+      DECLARE listed jsonb := partway._to_retire_really(of_table, months, is_beyond);
+      BEGIN
+        ALTER TABLE public.orders_2025_11 RENAME TO old;
+        ALTER TABLE public.orders_2026_01 RENAME TO orders_2025_11;
+        RETURN listed;
+      END $$`);
+    expect(await results("drop_old_partitions('orders', NULL, false)")).toEqual([
+      "Left partition: orders_2025_11: it was renamed, detached or dropped meanwhile: the next run looks again",
+    ]);
+    expect(await scene.leaves()).toEqual(["old", "orders_2025_11", "orders_2025_12"]);
+  });
+
   test("would be kept from the application by one leaf after the other", async () => {
     await open({ ahead: 1, retention: "1mo", expired: "drop" }, ...LEAVES);
     await session.begin();
@@ -314,7 +361,7 @@ test("rows that wait in DEFAULT are not moved by a function, and keep no other l
     "CREATE TABLE public.rest PARTITION OF public.orders DEFAULT",
     "INSERT INTO public.orders (at, note) VALUES ('2026-02-10', 'waits')",
   );
-  await session.query("SELECT pg_stat_force_next_flush()");
+  await toldNow(session);
   const rows = await run("run_partition_maintenance(NULL, false)");
   expect(rows[0]).toMatchObject({
     ok: "f",
@@ -351,7 +398,7 @@ test("health would say another thing in the database than at the terminal", asyn
     for (const code of await same(now)) seen.add(code);
   };
   // Statistics of the rows, which the server would else tell when it finds the time.
-  await session.query("SELECT pg_stat_force_next_flush()");
+  await toldNow(session);
   for (const now of [
     "2026-01-20 00:00:00",
     "2026-01-25 00:00:00",
@@ -397,6 +444,19 @@ test("health would say another thing in the database than at the terminal", asyn
   expect((await texts("SELECT status AS text FROM partway.check_partition_health()"))[0]).toMatch(
     /^(WARNING|CRITICAL): /,
   );
+});
+
+test("the document's call for events would make nothing, or another table's leaf", async () => {
+  await open({ ahead: 1 });
+  const made = () => texts("SELECT partway.create_events_partition('2026-06-01'::DATE) AS text");
+  await expect(made()).rejects.toThrow(/no partitioned table called events/);
+  await session.query(`CREATE SCHEMA stats;
+    CREATE TABLE stats.events (id bigint, "timestamp" timestamptz NOT NULL) PARTITION BY RANGE ("timestamp");
+    CREATE TABLE stats.events_2026_05 PARTITION OF stats.events FOR VALUES FROM ('2026-05-01') TO ('2026-06-01')`);
+  expect(await made()).toEqual(["Created partition: events_2026_06"]);
+  expect(await made()).toEqual(["Partition events_2026_06 already exists"]);
+  await session.query("INSERT INTO stats.events VALUES (1, '2026-06-30 23:59:59+00')");
+  expect(await texts("SELECT id::text AS text FROM stats.events_2026_06")).toEqual(["1"]);
 });
 
 test("what is left to the client, and the metadata", async () => {

@@ -1,4 +1,5 @@
 /** Tables in care beside each other: one is tended by the program, its twin by the functions in the database. */
+import { expect } from "vitest";
 import { z } from "zod";
 import { type Mode, maintainTable } from "../../src/care/maintain.js";
 import { makeCareStore, readPolicies, writePolicy } from "../../src/care/store.js";
@@ -68,3 +69,21 @@ export async function leavesOf(session: Session, oid: string): Promise<string[]>
 }
 
 export const rowsOf = (session: Session, sql: string) => session.rows(Result, sql);
+
+/**
+ * Has the server tell its statistics of rows at once. Before 15 a session tells them at a transaction's end, twice a second
+ * at most, and there is nothing to hurry it: then somebody looks until they are there.
+ */
+export async function toldNow(session: Session): Promise<void> {
+  const There = z.object({ there: z.enum(["t", "f"]) });
+  const isThere = "SELECT (to_regprocedure('pg_stat_force_next_flush()') IS NOT NULL) AS there";
+  if ((await session.one(There, isThere)).there === "t") {
+    await session.query("SELECT pg_stat_force_next_flush()");
+    return;
+  }
+  const told =
+    "SELECT coalesce(sum(n_tup_ins), 0) > 0 AS there FROM pg_stat_user_tables WHERE schemaname = 'public'";
+  await expect
+    .poll(() => session.one(There, told), { timeout: 30_000, interval: 20 })
+    .toEqual({ there: "t" });
+}
