@@ -82,6 +82,12 @@ test("renamed right before its detach, another leaf of its name would go in its 
   expect(await scene.tables()).toEqual([LEAF, "Odd Orders", "elsewhere *"]);
 });
 
+test("renamed once it is noted, another leaf of its name would be detached", async () => {
+  before(/INSERT INTO partway\.partition_leaving/, () => scene.session.query(SWAP));
+  await expect(byHand()).rejects.toMatchObject(refused(/is called "public"\."elsewhere" by now/));
+  expect(await scene.tables()).toEqual([`${LEAF} *`, "Odd Orders", "elsewhere *"]);
+});
+
 test("renamed right before it is read, another table's rows would be in its archive, or the reason be a riddle", async () => {
   before(/LOCK TABLE .* ACCESS SHARE/, () =>
     scene.session.query(`${RENAME}; CREATE TABLE public."${LEAF}" (precious int)`),

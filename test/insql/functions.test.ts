@@ -210,7 +210,7 @@ describe("a table with leaves that are old", () => {
     expect(dropped).toEqual(["Dropped partition: orders_2025_11", "Dropped partition: second_2025_11"]);
     expect(
       await texts("SELECT concat_ws(' ', of_table, is_locked) AS text FROM public.asked ORDER BY 1"),
-    ).toEqual(["public.orders f", "second f"]);
+    ).toEqual(["public.orders f", "public.second f"]);
   });
 
   test("would go in another one's place that has its name by now", async () => {

@@ -11,7 +11,7 @@ export type Red = readonly [file: string, name: string];
 export interface Mutant {
   /** The guard that is switched off, in the operator's words. Also what --only looks for. */
   guard: string;
-  /** Section of DESIGN. */
+  /** Section of DESIGN, or a letter of FEATURES. */
   rule: string;
   edits: readonly Edit[];
   red: readonly Red[];
