@@ -95,7 +95,6 @@ export async function finishLeaving(
         return null;
       }
       if (one.pending && !(await finalize(work, table, { ...one, name: one.nameNow }))) return "pending";
-      if (one.thenDrop) await assertCalled(work, table, one);
       const then = one.thenDrop ? rule.thenStill(one.bound) : ({ do: "detach" } as const);
       if (one.thenDrop && then.do === "detach" && (await openArchive(work.session, one.oid)) !== null)
         throw halfArchived(table, one);

@@ -86,7 +86,13 @@ describe("a table whose leaves are to be made", () => {
   });
 
   test("would be changed by a dry run", async () => {
-    await session.query("UPDATE partway.partition_config SET retention = '1mo', expired = 'drop'");
+    await session.query(
+      "UPDATE partway.partition_config SET retention = '1mo', expired = 'drop', every = 'month'",
+    );
+    // Up to the clock, or it would not be believed, and nothing be dropped in any case.
+    await session.query(
+      "CREATE TABLE public.between PARTITION OF public.orders FOR VALUES FROM ('2026-03-01') TO ('2026-06-01')",
+    );
     await setClock(session, "2026-06-15 02:00:00");
     const all = "SELECT relname::text || xmin::text AS text FROM pg_class ORDER BY oid";
     const before = await texts(all);

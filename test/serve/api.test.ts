@@ -1,4 +1,5 @@
 /** The API of Analytics-Pulse, driven by an HTTP client: every endpoint, every refusal. */
+import { createHash } from "node:crypto";
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CARE_SQL } from "../../src/care/store.js";
@@ -202,6 +203,9 @@ describe("somebody would get in, or not learn why not", () => {
       expect(none.headers.get("www-authenticate")).toMatch(/^Bearer /);
     }
     refused(await service.ask(`${BASE}/health`, { token: `${TOKENS.read}x` }), "wrong-token");
+    // What the configuration file keeps of it opens nothing.
+    const hash = createHash("sha256").update(TOKENS.write).digest("hex");
+    refused(await service.ask(`${BASE}/health`, { token: hash }), "wrong-token");
     refused(await service.ask("/metrics", { token: null }), "no-token");
     const page = await service.ask("/", { token: null });
     refused(page, "no-token");

@@ -84,7 +84,7 @@ const ARCHIVES: readonly Mutant[] = [
   care(
     "F3",
     "a detached leaf that was renamed is told until somebody decides",
-    [RETIRE_TS, "      if (one.thenDrop) await assertCalled(work, table, one);\n", ""],
+    [RETIRE_TS, 'if (present !== "true") await assertCalled(work, table, leaf);', ""],
     ...([RENAMED, AFTER_DETACH] as const),
   ),
   care(
@@ -146,13 +146,9 @@ const RESTORE: readonly Mutant[] = [
   ),
   care(
     "F3",
-    "what a stranger's manifest says of types is not run",
-    [
-      "src/care/restored.ts",
-      "if (!restore.isKnown) await assertHarmless(session, manifest);",
-      "if (restore.folder === null) await assertHarmless(session, manifest);",
-    ],
-    ...([STRANGE, "types, collations and expressions"] as const),
+    "a leaf brought back as a table of its own is open to its owner alone",
+    ["src/care/restored.ts", "    if (others.length > 0)\n", "    if (others.length < 0)\n"],
+    ...([STRANGE, "a leaf brought back as a table of its own would be open"] as const),
   ),
   care(
     "F3",
@@ -211,10 +207,20 @@ const RETENTION: readonly Mutant[] = [
   ),
   care(
     "F2",
-    "a noted leaf that hangs on another table by now is not dropped",
-    [RETIRE_TS, "!one.isThere || (one.attached && !one.pending)", "!one.isThere"],
-    ...([MAINTAIN, "would be dropped by an old note although it is another table's leaf by now"] as const),
+    "a leaf that somebody attaches between the look and the lock is not dropped",
+    ["src/care/store.ts", "c.relname = $3 AND NOT c.relispartition)::text", "c.relname = $3)::text"],
+    ...([MAINTAIN, "would be dropped although somebody attached it between the look and the lock"] as const),
   ),
+  {
+    guard: "care: a noted leaf that hangs on another table by now is not dropped",
+    rule: "F2",
+    edits: [
+      [RETIRE_TS, "!one.isThere || (one.attached && !one.pending)", "!one.isThere"],
+      ["src/care/store.ts", "c.relname = $3 AND NOT c.relispartition)::text", "c.relname = $3)::text"],
+    ],
+    red: [[MAINTAIN, "would be dropped by an old note although it is another table's leaf by now"]],
+    redundantWith: "care: a leaf that somebody attaches between the look and the lock is not dropped",
+  },
 ];
 
 const MAINTENANCE: readonly Mutant[] = [
