@@ -87,12 +87,13 @@ export const SERVE: readonly Mutant[] = [
     [APP_TS, "if (size > BODY_BYTES) {", "if (size < 0) {"],
     ...([API, "with what is not JSON, too long, or asked twice"] as const),
   ),
-  one(
-    "I",
-    "serve: who waits for the database is bounded",
-    [LIMITS_TS, "if (this.#waiting.length >= this.#most) throw new TooMany();", ""],
-    ...([LIMITS, "so many at a time, so many waiting, the rest are told"] as const),
-  ),
+  {
+    guard: "serve: who waits for the database is bounded",
+    rule: "I",
+    edits: [[LIMITS_TS, "if (this.#waiting.length >= this.#most) throw new TooMany();", ""]],
+    red: [[LIMITS, "so many at a time, so many waiting, the rest are told"]],
+    hangs: "Who is to be refused waits for a place instead.",
+  },
 ];
 
 export const THROTTLE: readonly Mutant[] = [
