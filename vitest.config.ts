@@ -30,7 +30,7 @@ if (process.env["TMPDIR"] === undefined && memoryIsFit()) process.env["TMPDIR"] 
 const LEFT: Record<"pg15" | "pg18", string[]> = {
   pg15: [
     "test/migrations/{values,indexes,rights,schemes,again,attached}.test.ts",
-    "test/{archive,archive-rows,checks,engine,explain,serve,systems,throttle}/**",
+    "test/{archive,archive-rows,checks,cold,engine,explain,serve,systems,throttle}/**",
     "test/care/**",
     "test/docs/second-after.test.ts",
     "test/insql/{functions,twins}.test.ts",

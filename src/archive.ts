@@ -24,7 +24,7 @@ import { deadlockTimeoutMs } from "./pg/locks.js";
 import { qualified } from "./pg/quote.js";
 import type { Session } from "./pg/session.js";
 
-type WorkOptions = Omit<CareOptions, "tables" | "now" | "config"> &
+export type WorkOptions = Omit<CareOptions, "tables" | "now" | "config"> &
   Pick<
     MaintainOptions,
     | "lockTimeout"
@@ -181,7 +181,11 @@ export function restoreLeaf(options: RestoreLeafOptions): Promise<RestoreLeafRep
 }
 
 /** Two connections and lock bounds; what stops or fails is said as of an archive or restore by hand. */
-function atWork<T>(options: WorkOptions, run: (work: CareWork) => Promise<T>): Promise<T> {
+export function atWork<T>(
+  options: WorkOptions,
+  run: (work: CareWork) => Promise<T>,
+  kept = "No row is lost: a leaf is dropped only when its archive is proven.",
+): Promise<T> {
   const settings = parseSettings(options);
   const { signal = new AbortController().signal, onTry = () => undefined, onArchive, onNote } = options;
   return connected(options, async (session, observer) => {
@@ -189,13 +193,7 @@ function atWork<T>(options: WorkOptions, run: (work: CareWork) => Promise<T>): P
     try {
       return await run({ session, observer, settings, signal, deadlockMs, onTry, onArchive, onNote });
     } catch (error) {
-      if (signal.aborted)
-        throw stopped(
-          "it",
-          "No row is lost: a leaf is dropped only when its archive is proven.",
-          AGAIN,
-          error,
-        );
+      if (signal.aborted) throw stopped("it", kept, AGAIN, error);
       if (error instanceof PlaceFault)
         throw new PartwayError(
           "refused",
@@ -209,7 +207,7 @@ function atWork<T>(options: WorkOptions, run: (work: CareWork) => Promise<T>): P
 
 const AGAIN = "The same command again goes on.";
 
-function isCalled(leaf: Pick<CareLeaf, "schema" | "name">, typed: string): boolean {
+export function isCalled(leaf: Pick<CareLeaf, "schema" | "name">, typed: string): boolean {
   return [leaf.name, `${leaf.schema}.${leaf.name}`, shownName(leaf)].includes(typed);
 }
 

@@ -51,6 +51,18 @@ export {
   tellHealth,
 } from "./care.js";
 export { type WatchHealthOptions, watchHealth } from "./care-watch.js";
+export {
+  type CooledLeaf,
+  type CoolOptions,
+  type CoolReport,
+  coldLeaves,
+  cool,
+  type ListedCold,
+  type WarmedLeaf,
+  type WarmOptions,
+  type WarmReport,
+  warm,
+} from "./cold.js";
 export type { PartwayConfig } from "./config/schema.js";
 export { explain } from "./engine/effects.js";
 export type { RunResult } from "./engine/engine.js";

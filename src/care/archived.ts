@@ -41,10 +41,11 @@ const THERE = "The leaf and its rows are there; nothing was dropped.";
 export function assertArchivable(
   table: CareTable,
   leaf: { name: string; kind: string; bound: string },
+  verb = "archived",
 ): void {
   const refuse = (why: string) => {
     const next = "Leave it, or export it by hand; the policy may say detach: partway adopt --expired detach.";
-    const what = `the leaf ${leaf.name} of ${shownName(table)} cannot be archived: ${why}`;
+    const what = `the leaf ${leaf.name} of ${shownName(table)} cannot be ${verb}: ${why}`;
     throw new PartwayError("refused", { what, state: "Nothing was touched.", next });
   };
   if (table.strategy !== "range" || table.column === null)

@@ -193,10 +193,11 @@ export async function makeCareStore(session: Session): Promise<void> {
 
 /** What health has told; made when it is first asked to tell. */
 export async function makeHealthStore(session: Session): Promise<void> {
-  await make(session, CARE_SQL.healthExists, CARE_SQL.makeHealth);
+  await makeOnce(session, CARE_SQL.healthExists, CARE_SQL.makeHealth);
 }
 
-async function make(session: Session, exists: string, statement: string): Promise<void> {
+/** Makes a table of the schema `partway`, and the schema, where they are not there yet. */
+export async function makeOnce(session: Session, exists: string, statement: string): Promise<void> {
   if (await present(session, exists)) return;
   await session.tx(async () => {
     await session.query(STORE_SQL.oneMaker);

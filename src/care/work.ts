@@ -37,6 +37,8 @@ export interface Locked {
   check?: (() => Promise<boolean>) | undefined;
   /** Locks and statements that take them, all of a try within one bound; undone together when it is not enough. */
   strong: StrongLock[];
+  /** Before each try of these. */
+  ready?: (() => Promise<void>) | undefined;
   after?: (() => Promise<void>) | undefined;
   /** What is true when the locks cannot be had. */
   state?: string | undefined;
@@ -53,6 +55,7 @@ export async function inLocks(work: CareWork, locked: Locked): Promise<boolean> 
       ...{ purpose: locked.purpose, again: "the same command again", calm, strong, signal },
       ...{ timeoutMs: settings.lockTimeoutMs, timeoutMaxMs: settings.lockTimeoutMaxMs },
       ...{ tries: settings.lockTries, silenceMs: SILENCE_MS, onTry },
+      ...(locked.ready === undefined ? {} : { ready: locked.ready }),
       state: locked.state ?? "This step changed nothing; what earlier steps did stays done.",
     };
     return acquireLocks(session, observer, request, deadlockMs);

@@ -7,6 +7,7 @@ import { archiveCommands } from "./archive.js";
 import { archiveRowsCommand } from "./archive-rows.js";
 import { careCommands } from "./care.js";
 import { controlCommands } from "./control.js";
+import { coldCommands } from "./cool.js";
 import { demoCommand } from "./demo.js";
 import { explainCommand } from "./explain.js";
 import { extendCommand } from "./extend.js";
@@ -58,6 +59,7 @@ Exit codes: 0 done; 1 unexpected; 2 bad input or config; 3 refused; 4 validation
   explainCommand(program, act);
   archiveRowsCommand(program, act);
   archiveCommands(program, act);
+  coldCommands(program, act);
   demoCommand(program, act);
   return program;
 }

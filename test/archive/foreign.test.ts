@@ -1,4 +1,4 @@
-/** Why there is no cold tier of foreign leaves: the server takes none under a unique index, which every migrated table has. */
+/** Why a cold leaf of a migrated table stands beside it: the server attaches none under a unique index. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 
@@ -8,7 +8,7 @@ beforeEach(async () => {
 });
 afterEach(() => db.drop());
 
-test("a server that took foreign leaves under a unique index would let a cold tier be built", async () => {
+test("a server that took foreign leaves under a unique index would let cold leaves be attached", async () => {
   const session = await db.session(db.superuserUrl);
   await session.query(`CREATE TABLE public.t (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
     CREATE FOREIGN DATA WRAPPER cold; CREATE SERVER cold FOREIGN DATA WRAPPER cold;

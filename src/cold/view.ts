@@ -1,0 +1,102 @@
+/** What the application reads of a cold leaf: a foreign table, and beside a unique index the view of all of them. */
+import { z } from "zod";
+import { type CareTable, shownName } from "../care/table.js";
+import { granteeSql } from "../care/template.js";
+import { readColumns } from "../catalog/columns.js";
+import { readColumnGrants, readDefaultGrantees, readRelationGrants } from "../catalog/grants.js";
+import type { ColumnInfo } from "../catalog/types.js";
+import { PartwayError } from "../errors.js";
+import { ident, identList, literal, qualified } from "../pg/quote.js";
+import type { Session } from "../pg/session.js";
+import { shorten } from "../plan/names.js";
+import { columnSql } from "./twin.js";
+
+const MARK = "partway: the table and its cold leaves";
+
+export const VIEW_SQL = {
+  there: /*sql*/ `
+SELECT c.relkind::text AS kind, coalesce(obj_description(c.oid, 'pg_class'), '') AS mark
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
+} as const;
+
+const There = z.object({ kind: z.string(), mark: z.string() });
+
+export function viewOf({ schema, name }: Pick<CareTable, "schema" | "name">): string {
+  return qualified(schema, shorten(`${name}_with_cold`, 63));
+}
+
+/** Whether the view is there already. Errors: `refused` where something else has its name. */
+export async function isViewThere(session: Session, table: CareTable): Promise<boolean> {
+  const name = shorten(`${table.name}_with_cold`, 63);
+  const there = await session.maybe(There, VIEW_SQL.there, [table.schema, name]);
+  if (there === null) return false;
+  if (there.kind === "v" && there.mark === MARK) return true;
+  throw new PartwayError("bad-input", {
+    what: `there is a ${viewOf(table)} already, and it is not the view of the table and its cold leaves`,
+    state: "Nothing was touched.",
+    next: "Rename or drop it, then the same command again.",
+  });
+}
+
+export interface ForeignTable {
+  schema: string;
+  name: string;
+  server: string;
+  /** On the cold server. */
+  twin: { schema: string; name: string };
+  columns: readonly ColumnInfo[];
+  /** `CONSTRAINT name CHECK (...)`, each. */
+  checks: readonly string[];
+  how: "attached" | "beside";
+}
+
+/**
+ * Attached, a leaf must take an UPDATE or DELETE that names no leaf, or PostgreSQL refuses the whole statement, and its
+ * generated columns must be generated; beside, nobody writes into it.
+ */
+export function foreignSql({ schema, name, server, twin, columns, checks, how }: ForeignTable): string {
+  const column = (one: ColumnInfo) => {
+    if (one.generated === null || how === "beside") return columnSql(one);
+    const { generated, default: expression, notNull, ...plain } = one;
+    return `${columnSql({ ...plain, generated, default: expression, notNull: false })} GENERATED ALWAYS AS (${expression}) ${generated.toUpperCase()}${notNull ? " NOT NULL" : ""}`;
+  };
+  const lines = [...columns.map(column), ...checks];
+  const writes = how === "beside" ? ", updatable 'false'" : "";
+  return `CREATE FOREIGN TABLE ${qualified(schema, name)} (${lines.join(", ")}) SERVER ${ident(server)}
+    OPTIONS (schema_name ${literal(twin.schema)}, table_name ${literal(twin.name)}, fetch_size '10000', truncatable 'false'${writes})`;
+}
+
+/** Makes the view anew; a first time for the table's owner, with the table's SELECT grants. A column that came after a leaf had gone is NULL there. */
+export async function makeView(
+  session: Session,
+  table: CareTable,
+  foreign: readonly { oid: string; schema: string; name: string }[],
+  made: { role: string; owner: string; isThere: boolean },
+): Promise<void> {
+  const columns = await readColumns(session, table.oid);
+  const parts = [`SELECT ${identList(columns.map(({ name }) => name))} FROM ${shownName(table)}`];
+  for (const { oid, schema, name } of foreign) {
+    const there = new Set((await readColumns(session, oid)).map((column) => column.name));
+    const shown = columns.map((column) =>
+      there.has(column.name) ? ident(column.name) : `NULL::${column.type} AS ${ident(column.name)}`,
+    );
+    parts.push(`SELECT ${shown.join(", ")} FROM ${qualified(schema, name)}`);
+  }
+  const view = viewOf(table);
+  await session.query(`CREATE OR REPLACE VIEW ${view} AS ${parts.join(" UNION ALL ")}`);
+  if (made.isThere) return;
+  await session.query(`COMMENT ON VIEW ${view} IS ${literal(MARK)}`);
+  const others = (await readDefaultGrantees(session, table.oid)).filter((name) => name !== made.owner);
+  if (others.length > 0)
+    await session.query(`REVOKE ALL ON ${view} FROM ${others.map(granteeSql).join(", ")}`);
+  const grants = [
+    ...(await readRelationGrants(session, table.oid)),
+    ...(await readColumnGrants(session, table.oid)),
+  ];
+  for (const { privilege, column, grantee } of grants)
+    if (privilege === "SELECT" && grantee !== made.owner)
+      await session.query(
+        `GRANT SELECT${column === null ? "" : ` (${ident(column)})`} ON ${view} TO ${granteeSql(grantee)}`,
+      );
+  if (made.owner !== made.role) await session.query(`ALTER VIEW ${view} OWNER TO ${ident(made.owner)}`);
+}
