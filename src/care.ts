@@ -13,6 +13,7 @@ import { type CareTable, readCareTable } from "./care/table.js";
 import { type HealthChange, tellChanges } from "./care/tell.js";
 import { parseWebhook } from "./care/webhook.js";
 import type { CareWork } from "./care/work.js";
+import { type ColdRow, coldLeavesOf } from "./cold/store.js";
 import { parseMilliseconds } from "./config/duration.js";
 import { loadConfig } from "./config/load.js";
 import { parseSettings, type RawSettings } from "./config/request.js";
@@ -247,13 +248,16 @@ async function reportsOf(
 export async function partitions(options: ConnectOptions & { table: string }): Promise<PartitionsReport> {
   return connected(options, async (session) => {
     const table = await readCareTable(session, { typed: options.table });
-    return { table, bytes: await readBytes(session, table.oid) };
+    const beside = (await coldLeavesOf(session, table.oid)).filter(({ how }) => how === "beside");
+    return { table, bytes: await readBytes(session, table.oid), cold: beside };
   });
 }
 
 export interface PartitionsReport {
   table: CareTable;
   bytes: ReadonlyMap<string, number>;
+  /** Leaves on another server that are not attached; their rows are read through a view. */
+  cold: readonly Pick<ColdRow, "schema" | "name" | "bound" | "rows">[];
 }
 
 /** `signal`: what the first connection still does a while after it is cancelled. */

@@ -55,8 +55,8 @@ export function rangesOf(table: CareTable): Range[] {
   return table.leaves.flatMap(({ range, pending }) => (range === null || pending ? [] : [range]));
 }
 
-/** Stretches without a leaf between the oldest and the newest finite bound. */
-export function gapsOf(table: CareTable): Stretch[] {
+/** Stretches without a leaf between the oldest and the newest finite bound. `cold`: bounds of leaves on another server. */
+export function gapsOf(table: CareTable, cold: readonly string[] = []): Stretch[] {
   const ends = rangesOf(table).flatMap(({ from, to }) =>
     [from, to].flatMap((at) => (at === null ? [] : [at])),
   );
@@ -67,7 +67,8 @@ export function gapsOf(table: CareTable): Stretch[] {
     if (low < from) from = low;
     if (high > to) to = high;
   }
-  return uncovered(rangesOf(table), { from, to });
+  const away = cold.flatMap((bound) => rangeOf(table.axis, parseBound(bound)) ?? []);
+  return uncovered([...rangesOf(table), ...away], { from, to });
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Reads what `healthOf` judges. */
 import { z } from "zod";
 import { jsonRows } from "../catalog/json.js";
+import { coldLeavesOf } from "../cold/store.js";
 import type { PartitionPolicy } from "../config/schema.js";
 import { PartwayError } from "../errors.js";
 import { ident } from "../pg/quote.js";
@@ -53,6 +54,7 @@ export async function readHealth(
     indexes: indexes.map(({ name }) => name),
     leaving: leaving.filter(({ isThere, attached }) => isThere && !attached).map(({ name }) => name),
     restored,
+    cold: (await coldLeavesOf(session, table.oid)).map(({ bound }) => bound),
   };
 }
 

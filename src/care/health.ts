@@ -35,6 +35,8 @@ export interface HealthFacts {
   leaving: readonly string[];
   /** OIDs of leaves that were brought back from an archive. */
   restored: ReadonlySet<string>;
+  /** Bounds of leaves that are on another server. */
+  cold?: readonly string[] | undefined;
 }
 
 export interface HealthReport {
@@ -137,7 +139,7 @@ function coverage(facts: HealthFacts): Finding[] {
     const level = levelOf(facts, until);
     if (level !== null) found.push({ level, code: "next-leaf-missing", what, next });
   }
-  for (const { from, to } of gapsOf(table))
+  for (const { from, to } of gapsOf(table, facts.cold))
     found.push({
       ...{ level: "WARNING", code: "gap", next: "runbooks/partition-missing.md" },
       what: `no leaf from ${textOf(axis, from)} to ${textOf(axis, to)}`,

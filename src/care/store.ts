@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { ARCHIVE_SQL } from "../archive/store.js";
 import { jsonRows } from "../catalog/json.js";
+import { COLD_SQL } from "../cold/store.js";
 import { type PartitionPolicy, partitionPolicySchema } from "../config/schema.js";
 import { badInput, type PartwayError } from "../errors.js";
 import type { Session } from "../pg/session.js";
@@ -81,6 +82,7 @@ ON CONFLICT (table_name) DO UPDATE SET (every, step, leaf, ahead, retention, exp
   standing: /*sql*/ `
 SELECT to_regclass('partway.migration') IS NOT NULL AS migrations,
        to_regclass('partway.partition_archive') IS NOT NULL AS archives,
+       to_regclass('partway.partition_cold') IS NOT NULL AS cold,
        (SELECT coalesce(json_agg(row_to_json(l)), '[]') FROM (${LEAVING}) AS l) AS leaving`,
   leave: /*sql*/ `
 INSERT INTO partway.partition_leaving (leaf, table_name, leaf_name, bound, then_drop) VALUES ($1::oid, $2::oid, $3, $4, $5::boolean)
@@ -254,6 +256,7 @@ export type Leaving = z.infer<typeof LeavingRow>;
 const Standing = z.object({
   migrations: z.boolean(),
   archives: z.boolean(),
+  cold: z.boolean(),
   leaving: z.array(LeavingRow),
 });
 
@@ -261,7 +264,7 @@ export interface Standing {
   /** The migration that the table takes part in, under its own name or as the new table; null: none. */
   migration: string | null;
   leaving: Leaving[];
-  /** OIDs of leaves that were brought back from an archive: they do not expire a second time by themselves. */
+  /** OIDs of leaves that were brought back from an archive or the cold: they do not expire a second time by themselves. */
   restored: ReadonlySet<string>;
 }
 
@@ -269,10 +272,10 @@ export interface Standing {
 export async function readStanding(session: Session, oid: string): Promise<Standing> {
   const [row] = await jsonRows(session, Standing, CARE_SQL.standing, [oid]);
   if (row === undefined) throw new Error("a query that must return one row returned none");
-  const { migrations, archives, leaving } = row;
-  const back = archives
-    ? await session.rows(z.object({ oid: z.string() }), ARCHIVE_SQL.restoredOf, [oid])
-    : [];
+  const { migrations, archives, cold, leaving } = row;
+  const backOf = (sql: string) => session.rows(z.object({ oid: z.string() }), sql, [oid]);
+  const back = archives ? await backOf(ARCHIVE_SQL.restoredOf) : [];
+  if (cold) back.push(...(await backOf(COLD_SQL.warmedOf)));
   const restored = new Set(back.map((one) => one.oid));
   return { migration: migrations ? await openMigration(session, oid) : null, leaving, restored };
 }

@@ -17,15 +17,15 @@ export function healthView(facts: HealthFacts, report: HealthReport): TableHealt
     cut: `${table.strategy} on ${key}${interval === null ? "" : `, by ${interval}`}`,
     missingFrom: now === null || coveredUntil === "for ever" ? null : (coveredUntil ?? "now"),
     biggest: biggest ?? null,
-    ...{ gaps: gapsOf(table).length, lastMaintenance },
+    ...{ gaps: gapsOf(table, facts.cold).length, lastMaintenance },
     findings: findings.map(({ level, what, next }) => ({ level, what, next })),
     tree: treeOf(facts),
   };
 }
 
-function treeOf({ table, bytes, now }: HealthFacts): BranchView[] {
+function treeOf({ table, bytes, now, cold }: HealthFacts): BranchView[] {
   const { axis } = table;
-  const gaps = gapsOf(table);
+  const gaps = gapsOf(table, cold);
   return table.leaves.flatMap((leaf): BranchView[] => {
     const branch: BranchView = {
       ...{ kind: "leaf", name: leaf.name, rows: leaf.rows, bytes: bytes.get(leaf.oid) ?? 0 },

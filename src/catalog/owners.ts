@@ -183,7 +183,7 @@ const MAINTAINED = /*sql*/ `
          CASE c.relname WHEN 'migration' THEN ARRAY['SELECT'] ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] END
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname = 'partway' AND c.relkind = 'r' AND c.relname IN
-         ('partition_config', 'partition_leaving', 'partition_metadata', 'partition_health', 'partition_archive',
+         ('partition_config', 'partition_leaving', 'partition_metadata', 'partition_health', 'partition_archive', 'partition_cold',
           'jobs', 'job_runs', 'migration')`;
 
 const TOUCHED: Record<Purpose, string> = {

@@ -7,7 +7,7 @@ import type { Sum } from "../archive/load.js";
 import { cancelledBy } from "../backup/stop.js";
 import { namesIn } from "../care/create.js";
 import { boundSql } from "../care/definition.js";
-import { Present } from "../care/store.js";
+import { makeOnce, Present } from "../care/store.js";
 import { type CareLeaf, type CareTable, shownName } from "../care/table.js";
 import { type CareWork, inLocks } from "../care/work.js";
 import { readColumns } from "../catalog/columns.js";
@@ -21,7 +21,7 @@ import type { Target } from "../pg/target.js";
 import { freeName, shorten } from "../plan/names.js";
 import { copyToTwin, sumOf } from "./copy.js";
 import type { ColdWay } from "./local.js";
-import { COLD_SQL, type ColdRow, coldRows, makeColdStore, noteVerified } from "./store.js";
+import { COLD_SQL, type ColdRow, coldRows, noteVerified } from "./store.js";
 import { dropTwin, indexTwin, makeTwin, Text, TWIN_SQL, type Twin } from "./twin.js";
 import { foreignSql, isViewThere, makeView, viewOf } from "./view.js";
 
@@ -64,7 +64,7 @@ export interface Cooled {
 export async function coolLeaf(work: CareWork, cooling: Cooling, leaf: CareLeaf): Promise<Cooled> {
   const { session, signal, onArchive } = work;
   const { table, way, target, cold } = cooling;
-  await makeColdStore(session);
+  await makeOnce(session, COLD_SQL.exists, COLD_SQL.make);
   await clearUnfinished(session, cold, table, leaf);
   const id = `cold_${randomBytes(8).toString("hex")}`;
   await session.query(COLD_SQL.begin, [

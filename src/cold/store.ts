@@ -4,7 +4,6 @@
  */
 import { z } from "zod";
 import { Column } from "../backup/manifest.js";
-import { makeOnce, Present } from "../care/store.js";
 import { jsonRows } from "../catalog/json.js";
 import type { ColumnInfo } from "../catalog/types.js";
 import type { Session } from "../pg/session.js";
@@ -81,9 +80,7 @@ const ColdRow = z.object({
 });
 export type ColdRow = z.infer<typeof ColdRow>;
 
-export async function makeColdStore(session: Session): Promise<void> {
-  await makeOnce(session, COLD_SQL.exists, COLD_SQL.make);
-}
+const Present = z.object({ present: z.enum(["true", "false"]) });
 
 /** Every row of the table `oid`, oldest first; none where nothing was ever cooled. */
 export async function coldRows(session: Session, oid: string): Promise<ColdRow[]> {

@@ -83,8 +83,8 @@ export function changeLines({ table, before, status, told }: HealthChange): stri
 }
 
 /** One object a leaf. */
-export function leafRows({ table, bytes }: PartitionsReport): unknown {
-  return table.leaves.map(
+export function leafRows({ table, bytes, cold }: PartitionsReport): unknown {
+  const leaves = table.leaves.map(
     ({ schema, name, kind, boundText, pending, rows, oid, lastAnalyze, lastVacuum }) => ({
       ...{
         schema,
@@ -99,15 +99,27 @@ export function leafRows({ table, bytes }: PartitionsReport): unknown {
       },
     }),
   );
+  const away = cold.map(({ schema, name, bound, rows }) => ({
+    ...{ schema, name, kind: "cold", bound, pending: false, rows: rows ?? 0, bytes: 0 },
+    ...{ lastAnalyze: null, lastVacuum: null },
+  }));
+  return [...leaves, ...away];
 }
 
-export function partitionLines({ table, bytes }: PartitionsReport, tree: boolean): string[] {
+export function partitionLines({ table, bytes, cold }: PartitionsReport, tree: boolean): string[] {
   const cells = table.leaves.map((leaf) => [
     plain(leaf.schema === table.schema ? leaf.name : shownName(leaf)),
     `${leaf.boundText.replace("FOR VALUES ", "")}${state(leaf)}`,
     `about ${count(leaf.rows, "row", "rows")}`,
     sized(bytes.get(leaf.oid) ?? 0),
   ]);
+  for (const { name, bound, rows } of cold)
+    cells.push([
+      oneLine(name),
+      `${bound.replace("FOR VALUES ", "")} (cold)`,
+      `${count(rows ?? 0, "row", "rows")}`,
+      "elsewhere",
+    ]);
   const widths = [0, 1, 2].map((at) => Math.max(0, ...cells.map((row) => (row[at] ?? "").length)));
   const lines = cells.map((row) =>
     row
@@ -115,7 +127,7 @@ export function partitionLines({ table, bytes }: PartitionsReport, tree: boolean
       .join("  ")
       .trimEnd(),
   );
-  const head = `${plain(shownName(table))}  ${table.strategy} on ${oneLine(table.column ?? "several columns or an expression")}, ${count(lines.length, "leaf", "leaves")}`;
+  const head = `${plain(shownName(table))}  ${table.strategy} on ${oneLine(table.column ?? "several columns or an expression")}, ${count(table.leaves.length, "leaf", "leaves")}`;
   if (lines.length === 0) return [head, `  none: partway adopt ${shellName(table)}, then partway maintain`];
   return [
     head,
