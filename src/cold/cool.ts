@@ -66,7 +66,7 @@ export async function coolLeaf(work: CareWork, cooling: Cooling, leaf: CareLeaf)
   const { table, way, target, cold } = cooling;
   await makeOnce(session, COLD_SQL.exists, COLD_SQL.make);
   await clearUnfinished(session, cold, table, leaf);
-  const id = `cold_${randomBytes(8).toString("hex")}`;
+  const id = `cold-${randomBytes(8).toString("hex")}`;
   await session.query(COLD_SQL.begin, [
     ...[id, table.oid, leaf.oid, leaf.schema, leaf.name, leaf.boundText, way.server, way.how],
   ]);
