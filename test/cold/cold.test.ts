@@ -157,6 +157,46 @@ function after(is: (sql: string) => boolean, late: () => Promise<unknown>): void
   });
 }
 
+/** Resolves when a statement of `who` waits for a lock. */
+async function waits(who: Session, watcher: Session): Promise<void> {
+  const sql = `SELECT count(*)::text AS text FROM pg_locks WHERE NOT granted AND pid = ${who.pid}`;
+  await expect.poll(() => scene.texts(sql, watcher), { timeout: 4000, interval: 10 }).toEqual(["1"]);
+}
+
+test("who has come to the view in the middle of an exchange would read by its old definition, and miss the rows", async () => {
+  const { to, hot, texts } = await open({ unique: true });
+  await cool({ ...to, leaves: [NEW], apply: true });
+  const [reader, watcher] = [await hot.session(), await hot.session()];
+  const reads: Promise<string[]>[] = [];
+  after(
+    (sql) => /^LOCK TABLE ONLY .* ACCESS EXCLUSIVE/.test(sql),
+    async () => {
+      const count = "SELECT count(*)::text AS text FROM public.orders_with_cold WHERE at < '2024-02-01'";
+      reads.push(texts(count, reader));
+      await waits(reader, watcher);
+    },
+  );
+  await cool({ ...to, leaves: [OLD], apply: true });
+  expect(await Promise.all(reads)).toEqual([["2000"]]);
+});
+
+test("a writer who waits for the leaf while it is compared would be ended by the server for our sake", async () => {
+  const { to, hot, values, texts } = await open({ unique: true });
+  const [writer, watcher] = [await hot.session(), await hot.session()];
+  const writes: Promise<unknown>[] = [];
+  after(
+    (sql) => /^LOCK TABLE .* SHARE ROW EXCLUSIVE/.test(sql),
+    async () => {
+      writes.push(writer.query("UPDATE public.orders SET note = 'late' WHERE id = 5"));
+      await waits(writer, watcher);
+    },
+  );
+  await expect(cool({ ...to, leaves: [OLD], apply: true })).rejects.toMatchObject({ kind: "difference" });
+  await Promise.all(writes);
+  expect(await values("public.orders")).toHaveLength(2000);
+  expect(await texts("SELECT note AS text FROM public.orders WHERE id = 5")).toEqual(["late"]);
+});
+
 test.each([true, false])(
   "a row written while its leaf is copied would be lost (unique index: %s)",
   async (unique) => {
