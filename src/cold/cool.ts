@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import type { Sum } from "../archive/load.js";
 import { cancelledBy } from "../backup/stop.js";
 import { namesIn } from "../care/create.js";
-import { boundSql } from "../care/definition.js";
+import { boundSql, differencesOf } from "../care/definition.js";
 import { makeOnce, Present } from "../care/store.js";
 import { type CareLeaf, type CareTable, shownName } from "../care/table.js";
 import { type CareWork, inLocks } from "../care/work.js";
@@ -22,7 +22,7 @@ import { freeName, shorten } from "../plan/names.js";
 import { copyToTwin, sumOf } from "./copy.js";
 import type { ColdWay } from "./local.js";
 import { COLD_SQL, type ColdRow, coldRows, noteVerified } from "./store.js";
-import { dropTwin, indexTwin, makeTwin, Text, TWIN_SQL, type Twin } from "./twin.js";
+import { dropTwin, hasTwin, indexTwin, makeTwin, Text, TWIN_SQL, type Twin } from "./twin.js";
 import { foreignSql, isViewThere, makeView, viewOf } from "./view.js";
 
 export const COOL_SQL = {
@@ -58,19 +58,66 @@ export interface Cooled {
 }
 
 /**
- * Moves one leaf. Errors: `difference` where what is read back is not what was copied, or the leaf changed meanwhile;
- * `refused`, `lock-busy`: the leaf is in its place.
+ * Moves one leaf; a copy that an earlier run has proven, and whose exchange it did not come to, is read again and kept.
+ * Errors: `difference` where what is read back is not what was copied, or the leaf changed meanwhile; `refused`,
+ * `lock-busy`: the leaf is in its place.
  */
 export async function coolLeaf(work: CareWork, cooling: Cooling, leaf: CareLeaf): Promise<Cooled> {
-  const { session, signal, onArchive } = work;
-  const { table, way, target, cold } = cooling;
+  const { session } = work;
+  const { table } = cooling;
   await makeOnce(session, COLD_SQL.exists, COLD_SQL.make);
-  await clearUnfinished(session, cold, table, leaf);
+  const columns = await readColumns(session, leaf.oid);
+  const left = (await coldRows(session, table.oid)).filter(
+    (row) => row.leaf === leaf.oid && row.cooledAt === null,
+  );
+  const kept = await provenOf(cooling, left, columns);
+  if (kept === null) await clearUnfinished(session, cooling.cold, left);
+  const { id, made, sum } = kept ?? (await copyLeaf(work, cooling, leaf, columns));
+  try {
+    await prove(work, leaf, made, columns, sum);
+    if (kept === null) await noteVerified(session, id, { ...sum, columns });
+    await swap(work, cooling, { leaf, id, made, columns, sum });
+  } catch (error) {
+    if (error instanceof PartwayError && error.kind === "difference")
+      await session.query(COLD_SQL.untrue, [id]);
+    throw error;
+  }
+  return { id, ...sum };
+}
+
+interface Copy {
+  id: string;
+  /** The foreign table that reads it. */
+  made: { schema: string; name: string };
+  sum: Sum;
+}
+
+/** What an earlier run has proven, where it still is what this one would make. */
+async function provenOf(
+  { way, cold }: Cooling,
+  left: readonly ColdRow[],
+  columns: readonly ColumnInfo[],
+): Promise<Copy | null> {
+  const [row, ...others] = left;
+  if (row === undefined || others.length > 0) return null;
+  const { id, schema, rows, hash, foreignName, server, how } = row;
+  if (rows === null || hash === null || foreignName === null) return null;
+  if (server !== way.server || how !== way.how || !(await hasTwin(cold, row))) return null;
+  if (differencesOf(row.columns ?? [], columns).length > 0) return null;
+  return { id, made: { schema, name: foreignName }, sum: { rows, hash } };
+}
+
+async function copyLeaf(
+  work: CareWork,
+  { table, way, target, cold }: Cooling,
+  leaf: CareLeaf,
+  columns: readonly ColumnInfo[],
+): Promise<Copy> {
+  const { session, signal, onArchive } = work;
   const id = `cold-${randomBytes(8).toString("hex")}`;
   await session.query(COLD_SQL.begin, [
     ...[id, table.oid, leaf.oid, leaf.schema, leaf.name, leaf.boundText, way.server, way.how],
   ]);
-  const columns = await readColumns(session, leaf.oid);
   const condition = boundSql(leaf.boundText, table.column ?? "")?.condition ?? "";
   const twin: Twin = { id, schema: leaf.schema, name: leaf.name, columns, condition };
   const indexes = (await session.rows(Text, TWIN_SQL.indexes, [leaf.oid])).map(({ text }) => text);
@@ -94,22 +141,11 @@ export async function coolLeaf(work: CareWork, cooling: Cooling, leaf: CareLeaf)
     await session.query(foreignSql({ ...made, server: way.server, twin, columns, checks, how: way.how }));
     await session.query(COLD_SQL.made, [id, shownName(made)]);
   });
-  await prove(work, leaf, made, columns, sum);
-  await noteVerified(session, id, { ...sum, columns });
-  await swap(work, cooling, { leaf, id, made, columns, sum });
-  return { id, ...sum };
+  return { id, made, sum };
 }
 
 /** What an interrupted run has left of this leaf goes, here and there; the leaf is in its place. */
-async function clearUnfinished(
-  session: Session,
-  cold: Session,
-  table: CareTable,
-  leaf: CareLeaf,
-): Promise<void> {
-  const left = (await coldRows(session, table.oid)).filter(
-    (row) => row.leaf === leaf.oid && row.cooledAt === null,
-  );
+async function clearUnfinished(session: Session, cold: Session, left: readonly ColdRow[]): Promise<void> {
   for (const row of left) {
     await session.tx(async () => {
       const found =

@@ -46,6 +46,9 @@ VALUES ($1, $2::oid, $3::oid, $4, $5, $6, $7, $8)`,
   made: /*sql*/ `UPDATE partway.partition_cold SET foreign_table = $2::regclass::oid WHERE id = $1`,
   verified: /*sql*/ `
 UPDATE partway.partition_cold SET (rows, hash, columns, verified_at) = ($2::bigint, $3, $4::jsonb, clock_timestamp()) WHERE id = $1`,
+  /** What was verified is not true of the leaf, or of its copy, any more. */
+  untrue: /*sql*/ `
+UPDATE partway.partition_cold SET (rows, hash, columns, verified_at) = (NULL, NULL, NULL, NULL) WHERE id = $1 AND cooled_at IS NULL`,
   cooled: /*sql*/ `UPDATE partway.partition_cold SET cooled_at = clock_timestamp() WHERE id = $1`,
   warmed: /*sql*/ `
 UPDATE partway.partition_cold SET (warmed_as, warmed_at, foreign_table) = ($2::regclass::oid, clock_timestamp(), NULL) WHERE id = $1`,

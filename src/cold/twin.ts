@@ -6,6 +6,7 @@ import { PartwayError } from "../errors.js";
 import { ident, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
+import { shorten } from "../plan/names.js";
 
 export const TWIN_SQL = {
   /** What stands under the name there, and whether it is what a row of partition_cold is about. */
@@ -124,6 +125,14 @@ export async function dropTwin(
   return true;
 }
 
+/** Whether what was made for `id` stands there. */
+export async function hasTwin(
+  cold: Session,
+  { id, schema, name }: Pick<Twin, "id" | "schema" | "name">,
+): Promise<boolean> {
+  return (await cold.maybe(There, TWIN_SQL.there, [schema, name]))?.mark === markOf(id);
+}
+
 /** OID of the twin there. Errors: `difference` where it is not what was made for `id`. */
 export async function twinOid(
   cold: Session,
@@ -148,7 +157,7 @@ export async function makeTwin(cold: Session, { id, schema, name, columns, condi
   await cold.tx(async () => {
     const lines = [
       ...columns.map(columnSql),
-      `CONSTRAINT ${ident(`${name.slice(0, 50)}_bound`)} CHECK (${condition})`,
+      `CONSTRAINT ${ident(`${shorten(name, 50)}_bound`)} CHECK (${condition})`,
     ];
     await cold.query(`CREATE TABLE ${table} (${lines.join(", ")})`);
     await cold.query(`COMMENT ON TABLE ${table} IS ${literal(markOf(id))}`);

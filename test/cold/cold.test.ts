@@ -219,6 +219,24 @@ test.each([true, false])(
   },
 );
 
+test("a copy that was proven when the lock could not be had would be made anew, or not be read again", async () => {
+  const { to, hot, far, values } = await open({ unique: true });
+  const before = await values("public.orders");
+  const other = await hot.session();
+  await other.query("BEGIN");
+  await other.query("SELECT FROM public.orders LIMIT 1");
+  const busy = { lockTimeout: "10ms", lockTimeoutMax: "10ms", lockTries: "2" };
+  const first = await cool({ ...to, ...busy, leaves: [OLD], apply: true }).catch((error: unknown) => error);
+  expect(first).toMatchObject({ kind: "lock-busy" });
+  await other.query("ROLLBACK");
+  expect(await values("public.orders")).toEqual(before);
+  const made = vi.spyOn(Session.prototype, "copyIn");
+  await cool({ ...to, leaves: [OLD], apply: true });
+  expect(made).not.toHaveBeenCalled();
+  expect(await values("public.orders_with_cold")).toEqual(before);
+  expect(await values(`public.${OLD}`, far)).toEqual(before);
+});
+
 test("a copy that was changed before it is proven would take the leaf's place", async () => {
   const { to, far, values, tables } = await open({ unique: true });
   const [before, were] = [await values("public.orders"), await tables()];
