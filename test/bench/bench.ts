@@ -5,6 +5,8 @@
  *                    [--swaps-of-many 5] [--span 15] [--only floor,partway,...] [--growth] [--quick] [--out file.json]
  *   npm run bench -- --readme test/bench/results/<file>.json
  *
+ * `--only wal` measures capture through the write-ahead log, on a server with wal_level = logical.
+ *
  * What is compared is measured in turn (A B C A B C ...), and only values of one round are divided by each other. The
  * result is written after each measurement, so a run that is cut off leaves what it has. Needs Linux (/proc).
  */

@@ -14,6 +14,7 @@ import { startServer } from "./server.js";
 import { daily, monthly, type Shape } from "./table.js";
 import { terminalTable } from "./tables.js";
 import { migrateUnderWriters } from "./under-writers.js";
+import { saturateFollowed } from "./wal.js";
 
 /** Swaps need no large table: what happens inside the lock does not look at the rows. */
 const SWAP_ROWS = 200_000;
@@ -26,7 +27,7 @@ const APPLY_KEYS = 200_000;
 /** Measures what was asked for. Ctrl-C ends it with a table of what there is; the file has it too. */
 export async function run(options: BenchOptions): Promise<void> {
   assertBuilt();
-  const server = await startServer(options.server);
+  const server = await startServer(options.server, options.parts.has("wal") ? ["wal_level=logical"] : []);
   try {
     const scene = await prepare(options, server);
     const cutOff = () => {
@@ -44,6 +45,7 @@ export async function run(options: BenchOptions): Promise<void> {
     if (options.parts.has("cutover-1000"))
       await swaps(scene, "cutover-1000", daily(SWAP_ROWS, MANY_LEAVES), options.swapsOfMany);
     await halfLoad(scene);
+    await throughWal(scene);
     await debianWays(scene);
     if (options.parts.has("growth")) await growth(scene);
     scene.recorder.finish();
@@ -99,6 +101,25 @@ async function saturation(scene: Scene): Promise<void> {
       Math.max(2, options.repeats),
       Math.ceil(options.spanSeconds / 2),
     ),
+  );
+}
+
+/** Throughput kept at saturation, and a whole migration under writers, with capture through the write-ahead log. */
+async function throughWal(scene: Scene): Promise<void> {
+  const { options, recorder, shape, template, server, on } = scene;
+  if (!options.parts.has("wal")) return;
+  const source = await template(shape);
+  await recorder.measure("wal", "saturation", () =>
+    saturateFollowed(
+      server.superuserUrl,
+      source,
+      shape,
+      Math.max(2, options.repeats),
+      Math.ceil(options.spanSeconds / 2),
+    ),
+  );
+  await recorder.measureOverTime("partway-wal", "wal", () =>
+    on(shape, (url) => migrateUnderWriters(url, shape, loadOf(scene, OFFERED), "--capture", "wal")),
   );
 }
 

@@ -39,8 +39,12 @@ export interface BenchServer {
   stop(): Promise<void>;
 }
 
-export async function startServer(version: ServerVersion): Promise<BenchServer> {
-  const flags = SETTINGS.flatMap((setting) => ["-c", setting]);
+/** `more`: further settings, for what is asked to be measured. */
+export async function startServer(
+  version: ServerVersion,
+  more: readonly string[] = [],
+): Promise<BenchServer> {
+  const flags = [...SETTINGS, ...more].flatMap((setting) => ["-c", setting]);
   return startEmbedded({ packageName: packageOf(version), flags });
 }
 

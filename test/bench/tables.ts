@@ -134,6 +134,14 @@ export function tablesOf(result: Result): Table[] {
       ],
     },
     {
+      title: "Saturated writers, followed",
+      note: "4 clients that send their next statement at once; wal_level is logical for all three. Where there is a migration, its process follows at the same time, ready for cutover.",
+      head: ["capture", "statements/s", "of none"],
+      rows: (measured("wal") ? (["none", "trigger", "wal"] as const) : []).map((state) => [
+        ...[state, cell(of("wal", state), 0), cell(of("wal", `${state}Kept`), 2)],
+      ]),
+    },
+    {
       title: "Cutover under 4 writing clients",
       note: "Milliseconds. The longest statement of a writer from the lock being sought to a second after the swap; beside it the longest of a new connection's first statements afterwards, when nothing is locked: it meets the partitions for the first time, as each writer does after the swap.",
       head: [
@@ -169,7 +177,7 @@ export function tablesOf(result: Result): Table[] {
         "apply keys/s",
         "resume s",
       ],
-      rows: ["partway", "partway-500", "partway-half", "apply", "resume"]
+      rows: ["partway", "partway-500", "partway-half", "partway-wal", "apply", "resume"]
         .filter(measured)
         .map((part) => [
           part,
