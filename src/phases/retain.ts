@@ -145,30 +145,26 @@ async function run(context: PhaseContext): Promise<void> {
   const session = await context.open();
   const worker = await context.open();
   if (context.settings.repair) await followAgain(session, context);
-  const until = new AbortController();
-  const stop = () => until.abort();
-  signal.addEventListener("abort", stop, { once: true });
-  // Stopped while the window was being opened: no event tells of it any more.
-  if (signal.aborted) stop();
+  const ended = new AbortController();
+  const until = AbortSignal.any([signal, ended.signal]);
   let failure: { error: unknown } | null = null;
-  const following = followReverse(worker, context, until.signal).catch((error: unknown) => {
+  const following = followReverse(worker, context, until).catch((error: unknown) => {
     failure = { error };
-    until.abort();
+    ended.abort();
   });
   try {
     const measured = new SizeReader();
-    while (!until.signal.aborted) {
+    while (!until.aborted) {
       const stored = await mustReadStored(session, plan.id);
       if (stored.shadowOid !== null) await captureNewLeaves(context, session, stored.shadowOid);
       const sizes = await measured.read(session, plan.source.oid, stored.shadowOid);
       const secondsLeft = await tellWindow(context, session, stored, sizes);
       if (secondsLeft <= 0) break;
-      await rest(Math.min(1000, secondsLeft * 1000), until.signal);
+      await rest(Math.min(1000, secondsLeft * 1000), until);
     }
   } finally {
-    until.abort();
+    ended.abort();
     await following;
-    signal.removeEventListener("abort", stop);
   }
   rethrow(failure);
   signal.throwIfAborted();

@@ -114,6 +114,15 @@ async function step(session: Session, options: ApplyOptions): Promise<number> {
 }
 
 /**
+ * Whether the log has everything there is to read. Behind a full batch nothing is read: a reading may add several
+ * batches, and a log that is long anyway would only grow; another session reads meanwhile (wal/alongside.ts).
+ */
+async function filled(session: Session, { fill }: DrainOptions, applied: number): Promise<boolean> {
+  if (fill === undefined) return true;
+  return applied < APPLY_BATCH && (await fill(session));
+}
+
+/**
  * Applies until a batch finds fewer than `SHORT_LOG` rows. Resolves with the number of log rows applied.
  * Errors: TruncateSeen; whatever the server says.
  */
@@ -122,12 +131,13 @@ export async function drain(session: Session, options: DrainOptions, context: Dr
   const behind = new FallingBehind(context, options.sides.log);
   let total = 0;
   let workedMs = 0;
+  let applied = 0;
   for (;;) {
     context.signal.throwIfAborted();
     await context.gate(workedMs);
     const from = performance.now();
-    const isFilled = (await options.fill?.(session)) ?? true;
-    const applied = await step(session, { ...options, limit: APPLY_BATCH });
+    const isFilled = await filled(session, options, applied);
+    applied = await step(session, { ...options, limit: APPLY_BATCH });
     // No rest on the last stretch: in it more would come than the next batch takes, and a drain would have no end.
     workedMs = applied < APPLY_BATCH ? 0 : performance.now() - from;
     total += applied;
@@ -183,13 +193,14 @@ export async function follow(
 ): Promise<void> {
   const meter = new ApplyMeter(context, options);
   let workedMs = 0;
+  let applied = 0;
   while (!until.aborted) {
     await context.follower(workedMs, until);
     if (until.aborted) return;
     const from = performance.now();
-    const isFilled = (await options.fill?.(session)) ?? true;
+    const isFilled = await filled(session, options, applied);
     const filledMs = options.fill === undefined ? 0 : performance.now() - from;
-    const applied = await step(session, { ...options, limit: APPLY_BATCH });
+    applied = await step(session, { ...options, limit: APPLY_BATCH });
     workedMs = performance.now() - from;
     await meter.add(session, from, applied, false);
     // Filling begins at the oldest transaction's begin, each time: it has at most half of the time.

@@ -5,18 +5,20 @@
 import type { Line } from "../cli/support.js";
 
 const PATIENCE_MS = 4_000;
-const LONGEST_MS = 200;
 
 export class Pacer {
   readonly #pace: (ms: number) => void;
+  readonly #longestMs: number;
   #ms = 0;
   #least = Number.POSITIVE_INFINITY;
   #since = 0;
   /** How often the writers had to be slowed down at all. */
   times = 0;
 
-  constructor(pace: (ms: number) => void) {
+  /** `longestMs`: triggers slow a writer down themselves; reading the write-ahead log leaves it all to the pace. */
+  constructor(pace: (ms: number) => void, longestMs: number) {
     this.#pace = pace;
+    this.#longestMs = longestMs;
   }
 
   heard(line: Line): void {
@@ -31,7 +33,7 @@ export class Pacer {
     this.#since = now;
     this.#least = keys;
     if (this.#ms === 0) this.times++;
-    this.#ms = Math.min(LONGEST_MS, Math.max(5, this.#ms * 3));
+    this.#ms = Math.min(this.#longestMs, Math.max(5, this.#ms * 3));
     this.#pace(this.#ms);
   }
 

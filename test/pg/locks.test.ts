@@ -188,6 +188,8 @@ test("a VACUUM, or an autovacuum that does not yield, would end the run unnamed 
     },
   });
   await waitingFor(locker.pid);
+  const waits = `SELECT mode FROM pg_locks WHERE NOT granted AND pid = ${locker.pid}`;
+  expect(await value(writer, waits)).toBe("ShareUpdateExclusiveLock");
   // While it waits nobody else does.
   await writer.query("UPDATE public.live SET id = 2");
   await expect(acquiring).resolves.toMatchObject({ tries: 2 });

@@ -18,7 +18,8 @@ afterEach(() => db.drop());
 test("a bulk load committed right before the lock would be applied while every writer waits", async () => {
   const migration = await startMigration(db, { by: "created_at", every: "month" });
   await migration.through("validate");
-  migration.before(/IN SHARE UPDATE EXCLUSIVE MODE/, async () => {
+  // The last drain is over, and the table that is live is not locked yet.
+  migration.before(/IN ACCESS EXCLUSIVE MODE/, async () => {
     await session.query(
       "INSERT INTO public.orders (created_at) SELECT timestamptz '2025-05-05' FROM generate_series(1, 6000)",
     );

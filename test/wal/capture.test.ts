@@ -8,7 +8,7 @@ import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
 import type { PhaseContext } from "../../src/phases/phase.js";
 import { catchUp, followForward } from "../../src/sync/catchup.js";
-import { drainBriefly, fired } from "../../src/sync/drain.js";
+import { drain, drainBriefly, fired } from "../../src/sync/drain.js";
 import { ask } from "../../src/throttle/ask.js";
 import { judge } from "../../src/throttle/judge.js";
 import { slotWal } from "../../src/throttle/read.js";
@@ -113,6 +113,27 @@ test("writers that commit more than is read meanwhile would keep a run waiting a
   await fillToNow(await context.open(), context);
   await context.close();
   expect(came).toBeLessThan(3);
+});
+
+test("a log that is long already would be filled faster than it is applied, and a drain have no end", async () => {
+  const m = await startMigration(db, WAL);
+  await m.through("index");
+  await session.query(
+    "INSERT INTO public.orders (note, created_at) SELECT 'new', '2025-02-01' FROM generate_series(1, 12000)",
+  );
+  let readings = 0;
+  const read = async () => {
+    readings += 1;
+  };
+  m.before(/DECLARE partway_changes/, read, 100);
+  const context = m.context();
+  const { plan, lease } = m;
+  const options = { plan, lease, sides: m.sides(), fill: filling(context) };
+  expect(await drain(await context.open(), options, context)).toBe(12_000);
+  await context.close();
+  // One for all of it, and one that finds nothing more.
+  expect(readings).toBe(2);
+  expect(await m.difference()).toEqual(SAME);
 });
 
 test("killed between the log's COMMIT and the slot's move, a change would stand twice or be lost", async () => {

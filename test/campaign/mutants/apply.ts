@@ -57,7 +57,7 @@ export const APPLY: readonly Mutant[] = [
       [
         APPLY_TS,
         "await session.query(sql.forget, [ids],",
-        "await session.query(sql.forget.replace('= ANY ($1::bigint[])', '<= (SELECT max(x) FROM unnest($1::bigint[]) AS x)'), [ids],",
+        "await session.query(sql.forget.replace('= ANY ($1::uuid[])', '<= (SELECT x FROM unnest($1::uuid[]) AS x ORDER BY x DESC LIMIT 1)'), [ids],",
       ],
       [APPLY_TS, SNAPSHOT, "{ lock:"],
     ],

@@ -154,7 +154,7 @@ export const CUTOVER: readonly Mutant[] = [
   {
     guard: "drift is looked for inside the lock",
     rule: "3.6",
-    edits: [[LOCKED_TS, "await swap.check();", ""]],
+    edits: [[LOCKED_TS, "const gone = await swap.check();", "const gone = new Set();"]],
     red: [
       [CUTOVER_TEST, "between the last look and the lock would be lost"],
       [CUTOVER_TEST, "a write made while capture was off between the last drain and the lock"],

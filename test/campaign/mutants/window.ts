@@ -347,11 +347,4 @@ export const WINDOW: readonly Mutant[] = [
     edits: [[ROLLBACK_TS, "await freeNames(context, session, shadowOid);", ""]],
     red: [["test/phases/rollback.test.ts", "in the way of the next attempt"]],
   },
-  {
-    guard: "a stop in the window's first moment is seen",
-    rule: "3.8",
-    edits: [[RETAIN_TS, "if (signal.aborted) stop();", ""]],
-    red: [[RETAIN_TEST, "a stop in the first moment of the window would be lost"]],
-    hangs: "no event tells of the stop any more, so the window is held for ever",
-  },
 ];
