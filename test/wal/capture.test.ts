@@ -475,7 +475,8 @@ test("a role that lacks a right would stop half-way instead of at the plan, or n
 });
 
 test("a commit that no snapshot sees yet would be applied as the row was, and forgotten; WAL beyond its bound", async () => {
-  const server = await startOwnServer(db.version, { fsync: false });
+  // What is committed without waiting for the disk stays off it until somebody else's COMMIT.
+  const server = await startOwnServer(db.version, { fsync: false, flags: ["-c", "wal_writer_delay=10s"] });
   await db.drop();
   try {
     await fresh(server);
@@ -533,7 +534,12 @@ test("a commit that no snapshot sees yet would be applied as the row was, and fo
       await admin.query("CHECKPOINT");
     }
     expect(await value(admin, status)).toBe("lost");
+    m.before(/LOCK TABLE "public"\."orders_partitioned" IN ACCESS EXCLUSIVE/, async () => {
+      await session.query("SET synchronous_commit = off");
+      await session.query("INSERT INTO public.orders (created_at, note) VALUES ('2025-03-03', 'last')");
+    });
     await m.through("cutover");
+    expect(await value(admin, "SELECT count(*) FROM public.orders WHERE note = 'last'")).toBe("1");
     expect(m.seen("copy-restarted").map(({ reason }) => reason)).toEqual([
       expect.stringContaining("max_slot_wal_keep_size"),
     ]);

@@ -77,13 +77,16 @@ export const WAL: readonly Mutant[] = [
     "}",
     "killed before whoever was writing had ended",
   ),
-  wal(
-    "a pause ends when nobody reads any more",
-    "src/wal/alongside.ts",
-    "await one(workedMs, endOf(until));",
-    "await one(workedMs, failed.signal.aborted ? endOf(until) : until);",
-    "a reader that dies while the run is paused",
-  ),
+  {
+    ...wal(
+      "a pause ends when nobody reads any more",
+      "src/wal/alongside.ts",
+      "await one(workedMs, endOf(until));",
+      "await one(workedMs, failed.signal.aborted ? endOf(until) : until);",
+      "a reader that dies while the run is paused",
+    ),
+    hangs: "the run stays paused, and nothing else ends it",
+  },
   wal(
     "another database's slot is not taken for one that was lost",
     SLOT_TS,
@@ -117,7 +120,7 @@ export const WAL: readonly Mutant[] = [
     FILL_TS,
     "  await flush(observer, plan);\n",
     "",
-    LAST,
+    UNSEEN,
   ),
   wal(
     "what is not read yet is read in the lock",
