@@ -94,8 +94,11 @@ export function openBucket({ bucket, prefix, endpoint, region }: Where & { kind:
         }
       }),
     forget: (name) => explained(name, () => forget(name)),
-    read: async (name) => {
-      const { Body } = await explained(name, () => client.send(new GetObjectCommand(at(name))));
+    read: async (name, from = 0) => {
+      const range = from === 0 ? {} : { Range: `bytes=${from}-` };
+      const { Body } = await explained(name, () =>
+        client.send(new GetObjectCommand({ ...at(name), ...range })),
+      );
       if (!(Body instanceof Readable)) throw new Error("the S3 client gave no stream");
       return readable(Body, (error) => faultOf(error, shown(name), bucket));
     },

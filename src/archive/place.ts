@@ -15,8 +15,8 @@ export interface Place {
   write(name: string, body: AsyncIterable<Buffer>, about: number, signal: AbortSignal): Promise<void>;
   /** Removes what an interrupted write of `name` has left, unless it is whole. Errors: PlaceFault. */
   forget(name: string): Promise<void>;
-  /** Errors: NotThere; PlaceFault, also in the middle. */
-  read(name: string): Promise<AsyncIterable<Buffer>>;
+  /** From the byte `from` on (default: its first). Errors: NotThere; PlaceFault, also in the middle. */
+  read(name: string, from?: number): Promise<AsyncIterable<Buffer>>;
   close(): void;
 }
 

@@ -82,15 +82,16 @@ export async function ensureArchived(
       return { id: mine.id, manifest: mine.manifest };
     await place.probe();
     const id = newArchiveId(leaf.name);
+    const format = settings.format ?? "csv";
     const { oid, schema, name, bound } = leaf;
     if (mine !== null) {
-      for (const file of [dataFileOf(mine.id, key), `${mine.id}${MANIFEST_END}`])
+      for (const file of [dataFileOf(mine.id, key, format), `${mine.id}${MANIFEST_END}`])
         await place.forget(`${folderOf(table)}${file}`);
       await session.query(ARCHIVE_SQL.again, [mine.id, id]);
     } else await beginArchive(session, { id, table: table.oid, leaf: oid, schema, name, bound }, settings);
     const manifest = await exportLeaf({
       ...{ id, table: { schema: table.schema, name: table.name, column: table.column ?? "" }, leaf, bound },
-      ...{ target: session.target, place, key, signal },
+      ...{ target: session.target, place, key, format, signal },
       onBytes: (step, bytes) => work.onArchive?.(name, step, bytes),
     });
     await session.query(ARCHIVE_SQL.verified, [id, JSON.stringify(manifest)]);
@@ -180,7 +181,7 @@ async function dropUnchanged(
 
 function isSame(a: ArchiveSettings, b: ArchiveSettings): boolean {
   const keys = ["to", "endpoint", "region", "keyFile", "keyEnv"] as const;
-  return keys.every((key) => a[key] === b[key]);
+  return keys.every((key) => a[key] === b[key]) && (a.format ?? "csv") === (b.format ?? "csv");
 }
 
 /** A place that cannot be used, and a table of archives that is not there, as the operator should read it. */

@@ -1,0 +1,126 @@
+/**
+ * A leaf's rows as a Parquet file, one row group after the other, each bounded in rows and in bytes: however large the
+ * leaf, one group is in memory, and of those before it what the file's end says of them.
+ */
+import { gzipSync } from "node:zlib";
+import { ByteWriter, ParquetWriter } from "hyparquet-writer";
+import { BinaryRows } from "./binary.js";
+import { type StoredColumn, schemaOf } from "./columns.js";
+import { fromBinary, type Value } from "./values.js";
+
+export interface Bounds {
+  /** Of a row group: it is written when either is reached. */
+  rows: number;
+  bytes: number;
+  /** Of the values of one row: more does not fit in memory with what is made of it. */
+  rowBytes: number;
+}
+
+const MB = 1024 * 1024;
+export const BOUNDS: Bounds = { rows: 100_000, bytes: 32 * MB, rowBytes: 256 * MB };
+
+/** What a value takes beside its bytes, about: a view of them in JavaScript. */
+const VALUE_BYTES = 64;
+
+export interface Written {
+  chunks: AsyncGenerator<Buffer>;
+  /** Bytes of the file's end that say where its rows are; once all chunks have passed. */
+  footer: () => number;
+}
+
+export interface Writing {
+  columns: readonly StoredColumn[];
+  isUtf8: boolean;
+  /** What stands in the file beside its rows, under `partway`. */
+  about: string;
+  bounds?: Bounds;
+  /** What to throw for a row of more bytes than `bounds.rowBytes`. */
+  tooLong: () => Error;
+}
+
+/** `source`: COPY's binary format. */
+export function writtenAsParquet(source: AsyncIterable<Buffer>, writing: Writing): Written {
+  let footer = 0;
+  async function* chunks(): AsyncGenerator<Buffer> {
+    const group = new Group(writing);
+    for await (const chunk of source) {
+      group.rows.push(chunk);
+      while (group.rows.next()) if (group.isFull()) yield group.take();
+    }
+    group.rows.assertEnded();
+    const end = group.finish();
+    footer = end.readUInt32LE(end.length - 8) + 8;
+    yield end;
+  }
+  return { chunks: chunks(), footer: () => footer };
+}
+
+/** Bytes that are handed on, and not kept. */
+class Drain extends ByteWriter {
+  take(): Buffer {
+    const bytes = Buffer.from(this.buffer, 0, this.index);
+    this.buffer = new ArrayBuffer(1024);
+    this.view = new DataView(this.buffer);
+    this.index = 0;
+    return bytes;
+  }
+}
+
+class Group {
+  readonly rows: BinaryRows;
+  readonly #columns: readonly StoredColumn[];
+  readonly #bounds: Bounds;
+  readonly #drain = new Drain();
+  readonly #writer: ParquetWriter;
+  #values: Value[][];
+  #bytes = 0;
+
+  constructor({ columns, isUtf8, about, bounds = BOUNDS, tooLong }: Writing) {
+    this.#columns = columns;
+    this.#bounds = bounds;
+    this.#values = columns.map(() => []);
+    this.#writer = new ParquetWriter({
+      ...{ writer: this.#drain, schema: schemaOf(columns, isUtf8), createdBy: "partway" },
+      ...{ codec: "GZIP", compressors: { GZIP: (bytes) => gzipSync(bytes) } },
+      kvMetadata: [{ key: "partway", value: about }],
+    });
+    const read = columns.map(fromBinary);
+    let rowBytes = 0;
+    const take = (column: number, bytes: Buffer | null) => {
+      if (column === 0) rowBytes = 0;
+      rowBytes += bytes?.length ?? 0;
+      this.#bytes += VALUE_BYTES + (bytes?.length ?? 0);
+      this.#values[column]?.push(bytes === null ? null : (read[column]?.(bytes) ?? null));
+    };
+    this.rows = new BinaryRows(columns.length, take, (next) => {
+      if (rowBytes + next > bounds.rowBytes) throw tooLong();
+    });
+  }
+
+  isFull(): boolean {
+    return this.#bytes >= this.#bounds.bytes || (this.#values[0]?.length ?? 0) >= this.#bounds.rows;
+  }
+
+  /** The row group, in the file's bytes. */
+  take(): Buffer {
+    const rows = this.#values[0]?.length ?? 0;
+    const columnData = this.#columns.map(({ name, as }, at) => ({
+      ...{ name, data: this.#values[at] ?? [] },
+      // A dictionary takes 0 and -0 for one value, and a page of booleans in RLE is not read by everyone.
+      ...(as === "float" || as === "double" || as === "boolean" ? { encoding: "PLAIN" as const } : {}),
+      // The bounds of documents would stand in the file's end whole.
+      ...(as === "json" ? { statistics: false } : {}),
+    }));
+    if (rows > 0) this.#writer.write({ columnData, rowGroupSize: rows });
+    this.#values = this.#columns.map(() => []);
+    this.#bytes = 0;
+    return this.#drain.take();
+  }
+
+  /** What is left, and the file's end. */
+  finish(): Buffer {
+    const last = this.take();
+    this.#writer.finish();
+    return Buffer.concat([last, this.#drain.take()]);
+  }
+}
