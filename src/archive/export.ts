@@ -20,7 +20,7 @@ import type { ArchiveKey } from "./key.js";
 import { type Digest, digested, loadArchive, SumRow } from "./load.js";
 import { ArchiveManifest, isManifestThere, MANIFEST_END, manifestText } from "./manifest.js";
 import { planParquet, saidOf } from "./parquet/plan.js";
-import { writtenAsParquet } from "./parquet/write.js";
+import { type Footer, writtenAsParquet } from "./parquet/write.js";
 import type { Place } from "./place.js";
 import { seal } from "./seal.js";
 import { csvOutSql } from "./sql.js";
@@ -116,7 +116,7 @@ async function write(request: Export, session: Session): Promise<ArchiveManifest
   const file = dataFileOf(id, key, format);
   const plan = format === "csv" ? null : await planParquet(session, table, about.encoding);
   const said = plan === null ? {} : { stored: plan.stored };
-  const describe = (digest: Digest, footer: number | null) =>
+  const describe = (digest: Digest, footer: Footer | null) =>
     ArchiveManifest.parse({
       ...{ format: "partway-archive", version: 1, id, database: about.database, table: of },
       ...{ leaf: { schema: leaf.schema, name: leaf.name }, bound, columns },
@@ -125,7 +125,8 @@ async function write(request: Export, session: Session): Promise<ArchiveManifest
       host: hostname(),
     });
   // Before anything is written: one that could not be read again would be found out when the leaf is gone.
-  describe({ bytes: 1, sha256: "0".repeat(64) }, LEAST_FOOTER);
+  const none = { bytes: 1, sha256: "0".repeat(64) };
+  describe(none, { ...none, bytes: LEAST_FOOTER });
   let bytes = 0;
   const counted = async function* (rows: AsyncIterable<Buffer | string>): AsyncGenerator<Buffer> {
     for await (const chunk of rows) {
@@ -140,7 +141,7 @@ async function write(request: Export, session: Session): Promise<ArchiveManifest
     await place.write(`${folderOf(of)}${file}`, chunks.chunks, about.bytes, signal);
     passed.push(chunks.passed());
   };
-  let footer: number | null = null;
+  let footer: Footer | null = null;
   try {
     if (plan === null)
       await pipeline(session.copyOut(csvOutSql(table, about.encoding)), counted, createGzip(), store, {

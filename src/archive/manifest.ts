@@ -49,7 +49,10 @@ export const ArchiveManifest = z.object({
       ...dataShape,
       format: z.literal("parquet"),
       /** Bytes of the file's end, which says where its rows are. */
-      footer: z.number().int().min(12).max(MOST_FOOTER),
+      footer: z.object({
+        bytes: z.number().int().min(12).max(MOST_FOOTER),
+        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      }),
       /** What each column is stored as, in the file's order: text is as PostgreSQL prints it. */
       stored: z.array(StoredColumn).min(1),
     }),

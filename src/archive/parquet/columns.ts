@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { ColumnInfo } from "../../catalog/types.js";
 
 const PLAIN = ["boolean", "int16", "int32", "int64", "float", "double", "date", "time", "timestamp"] as const;
-const MORE = ["timestamptz", "uuid", "bytes", "json", "text"] as const;
+const MORE = ["timestamptz", "uuid", "bytes", "text"] as const;
 
 /** A column as the manifest has it: what it is called, and what it is stored as. */
 export const StoredColumn = z.discriminatedUnion("as", [
@@ -25,7 +25,7 @@ export type StoredAs = StoredColumn["as"];
 const BY_TYPE: Readonly<Record<string, Exclude<StoredAs, "decimal">>> = {
   ...{ bool: "boolean", int2: "int16", int4: "int32", int8: "int64", float4: "float", float8: "double" },
   ...{ date: "date", time: "time", timestamp: "timestamp", timestamptz: "timestamptz" },
-  ...{ uuid: "uuid", bytea: "bytes", json: "json", jsonb: "json" },
+  ...{ uuid: "uuid", bytea: "bytes" },
 };
 
 /** An unconstrained numeric has a scale of its own in every value, and a domain does not tell its own. */
@@ -55,11 +55,8 @@ function typeOf(column: StoredColumn, isUtf8: boolean): Omit<SchemaElement, "nam
     case "boolean":
       return { type: "BOOLEAN" };
     case "int16":
-      return {
-        type: "INT32",
-        converted_type: "INT_16",
-        logical_type: { type: "INTEGER", bitWidth: 16, isSigned: true },
-      };
+      // Not as a logical type: hyparquet-writer 0.17.0 writes its width as another type than the format says (DuckDB).
+      return { type: "INT32", converted_type: "INT_16" };
     case "int32":
       return { type: "INT32" };
     case "int64":
@@ -84,8 +81,6 @@ function typeOf(column: StoredColumn, isUtf8: boolean): Omit<SchemaElement, "nam
       return { type: "FIXED_LEN_BYTE_ARRAY", type_length: 16, logical_type: { type: "UUID" } };
     case "bytes":
       return { type: "BYTE_ARRAY" };
-    case "json":
-      return isUtf8 ? { type: "BYTE_ARRAY", logical_type: { type: "JSON" } } : { type: "BYTE_ARRAY" };
     case "text":
       return isUtf8
         ? { type: "BYTE_ARRAY", converted_type: "UTF8", logical_type: { type: "STRING" } }

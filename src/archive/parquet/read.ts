@@ -5,6 +5,7 @@ import { messageOf } from "../../errors.js";
 import { type StoredColumn, schemaOf } from "./columns.js";
 import { RowText } from "./rowtext.js";
 import { toText, type Value } from "./values.js";
+import { GROUPS_KEY, sha256Of } from "./write.js";
 
 /** The file is not one that Partway has written. */
 export class NotReadable extends Error {
@@ -17,7 +18,7 @@ const MOST_BYTES = 1024 ** 3;
 export interface Reading {
   columns: readonly StoredColumn[];
   isUtf8: boolean;
-  /** The file's end, as `Written.footer` has measured it. */
+  /** The file's end, as `Written.footer` has measured it, and found to be that. */
   footer: Buffer;
 }
 
@@ -27,25 +28,27 @@ export async function* rowsOfParquet(
   { columns, isUtf8, footer }: Reading,
 ): AsyncGenerator<Buffer> {
   const metadata = readable(() => physical(parquetMetadata(footer, { geoparquet: false }), columns, isUtf8));
-  const groups = metadata.row_groups.map(extentOf);
+  const groups = extentsOf(metadata);
   const text = new RowText(columns.map(toText));
-  let [at, held, bytes] = [0, [] as Buffer[], 0];
+  let [at, held, size] = [0, [] as Buffer[], 0];
   let end = Buffer.alloc(0);
   let next = groups.shift();
   for await (const chunk of file) {
     held.push(chunk);
-    bytes += chunk.length;
-    while (next !== undefined && at + bytes >= next.to) {
-      const { group, from, to } = next;
+    size += chunk.length;
+    while (next !== undefined && at + size >= next.to) {
+      const { group, from, to, sha256 } = next;
       if (from < at) throw new NotReadable("its row groups are not in order");
-      const whole = Buffer.concat(held, bytes);
-      yield* rowsOf(text, columns, metadata, group, whole.subarray(from - at, to - at), from);
-      [held, bytes, at] = [[whole.subarray(to - at)], at + bytes - to, to];
+      const whole = Buffer.concat(held, size);
+      const bytes = whole.subarray(from - at, to - at);
+      if (sha256Of(bytes) !== sha256) throw new NotReadable("a row group is not the one that was written");
+      yield* rowsOf(text, columns, metadata, group, bytes, from);
+      [held, size, at] = [[whole.subarray(to - at)], at + size - to, to];
       next = groups.shift();
     }
     if (next !== undefined) continue;
     end = Buffer.concat([end, ...held]).subarray(-footer.length);
-    [at, held, bytes] = [at + bytes, [], 0];
+    [at, held, size] = [at + size, [], 0];
   }
   if (next !== undefined) throw new NotReadable("it ends too early");
   if (!end.equals(footer)) throw new NotReadable("its end is not the one that was read before");
@@ -55,9 +58,16 @@ interface Extent {
   group: RowGroup;
   from: number;
   to: number;
+  sha256: string;
 }
 
-function extentOf(group: RowGroup): Extent {
+function extentsOf({ row_groups, key_value_metadata = [] }: FileMetaData): Extent[] {
+  const { value = "" } = key_value_metadata.find(({ key }) => key === GROUPS_KEY) ?? {};
+  const sums = value.split(" ");
+  return row_groups.map((group, at) => extentOf(group, sums[at] ?? ""));
+}
+
+function extentOf(group: RowGroup, sha256: string): Extent {
   const [first] = group.columns;
   const from = Number(first?.meta_data?.dictionary_page_offset ?? first?.meta_data?.data_page_offset);
   const bytes = group.columns.reduce(
@@ -65,7 +75,7 @@ function extentOf(group: RowGroup): Extent {
     0,
   );
   if (Number.isSafeInteger(from) && bytes > 0 && bytes <= MOST_BYTES)
-    return { group, from, to: from + bytes };
+    return { group, from, to: from + bytes, sha256 };
   throw new NotReadable(`a row group is said to have ${bytes} bytes`);
 }
 

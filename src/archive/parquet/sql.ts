@@ -51,8 +51,7 @@ export function binaryOutSql(
   const baseTypes = new Map(types.map((column) => [column.name, column.baseType]));
   const list = columns.map((column) => {
     const called = ident(column.name);
-    const isPrinted = column.as === "text" || column.as === "json";
-    if (!isPrinted || SENT_AS_TEXT.has(baseTypes.get(column.name) ?? "")) return called;
+    if (column.as !== "text" || SENT_AS_TEXT.has(baseTypes.get(column.name) ?? "")) return called;
     return `CASE num_nulls(${called}) WHEN 0 THEN format('%s', ${called}) END`;
   });
   return `COPY (SELECT ${list.join(", ")} FROM ONLY ${qualified(schema, name)}) TO STDOUT (FORMAT binary)`;

@@ -34,7 +34,6 @@ export function fromBinary(column: StoredColumn): (bytes: Buffer) => Exclude<Val
       return (bytes) => unscaled(bytes, column.scale);
     case "uuid":
     case "bytes":
-    case "json":
     case "text":
       return (bytes) => bytes;
   }
@@ -88,7 +87,6 @@ export function toText(column: StoredColumn): (value: Exclude<Value, null>) => s
       return (value) => hex(bytesOf(value)).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
     case "bytes":
       return (value) => `\\\\x${hex(bytesOf(value))}`;
-    case "json":
     case "text":
       return bytesOf;
   }

@@ -2,6 +2,7 @@
  * A leaf's rows as a Parquet file, one row group after the other, each bounded in rows and in bytes: however large the
  * leaf, one group is in memory, and of those before it what the file's end says of them.
  */
+import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { BinaryRows } from "./binary.js";
@@ -22,10 +23,23 @@ export const BOUNDS: Bounds = { rows: 100_000, bytes: 32 * MB, rowBytes: 256 * M
 /** What a value takes beside its bytes, about: a view of them in JavaScript. */
 const VALUE_BYTES = 64;
 
+/** How many bytes of the file's end, and their sha256. */
+export interface Footer {
+  bytes: number;
+  sha256: string;
+}
+
+export function sha256Of(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Where the file has the sha256 of each row group: no damaged one reaches the reader of the format, or the server. */
+export const GROUPS_KEY = "partway.groups";
+
 export interface Written {
   chunks: AsyncGenerator<Buffer>;
-  /** Bytes of the file's end that say where its rows are; once all chunks have passed. */
-  footer: () => number;
+  /** The file's end, which says where its rows are; once all chunks have passed. */
+  footer: () => Footer;
 }
 
 export interface Writing {
@@ -40,16 +54,18 @@ export interface Writing {
 
 /** `source`: COPY's binary format. */
 export function writtenAsParquet(source: AsyncIterable<Buffer>, writing: Writing): Written {
-  let footer = 0;
+  let footer: Footer = { bytes: 0, sha256: "" };
   async function* chunks(): AsyncGenerator<Buffer> {
     const group = new Group(writing);
+    yield group.head;
     for await (const chunk of source) {
       group.rows.push(chunk);
       while (group.rows.next()) if (group.isFull()) yield group.take();
     }
     group.rows.assertEnded();
     const end = group.finish();
-    footer = end.readUInt32LE(end.length - 8) + 8;
+    const bytes = end.readUInt32LE(end.length - 8) + 8;
+    footer = { bytes, sha256: sha256Of(end.subarray(-bytes)) };
     yield end;
   }
   return { chunks: chunks(), footer: () => footer };
@@ -68,6 +84,9 @@ class Drain extends ByteWriter {
 
 class Group {
   readonly rows: BinaryRows;
+  /** What every file begins with. */
+  readonly head: Buffer;
+  readonly #sums = { key: GROUPS_KEY, value: "" };
   readonly #columns: readonly StoredColumn[];
   readonly #bounds: Bounds;
   readonly #drain = new Drain();
@@ -82,8 +101,9 @@ class Group {
     this.#writer = new ParquetWriter({
       ...{ writer: this.#drain, schema: schemaOf(columns, isUtf8), createdBy: "partway" },
       ...{ codec: "GZIP", compressors: { GZIP: (bytes) => gzipSync(bytes) } },
-      kvMetadata: [{ key: "partway", value: about }],
+      kvMetadata: [{ key: "partway", value: about }, this.#sums],
     });
+    this.head = this.#drain.take();
     const read = columns.map(fromBinary);
     let rowBytes = 0;
     const take = (column: number, bytes: Buffer | null) => {
@@ -108,13 +128,13 @@ class Group {
       ...{ name, data: this.#values[at] ?? [] },
       // A dictionary takes 0 and -0 for one value, and a page of booleans in RLE is not read by everyone.
       ...(as === "float" || as === "double" || as === "boolean" ? { encoding: "PLAIN" as const } : {}),
-      // The bounds of documents would stand in the file's end whole.
-      ...(as === "json" ? { statistics: false } : {}),
     }));
     if (rows > 0) this.#writer.write({ columnData, rowGroupSize: rows });
     this.#values = this.#columns.map(() => []);
     this.#bytes = 0;
-    return this.#drain.take();
+    const group = this.#drain.take();
+    if (rows > 0) this.#sums.value += `${this.#sums.value === "" ? "" : " "}${sha256Of(group)}`;
+    return group;
   }
 
   /** What is left, and the file's end. */
