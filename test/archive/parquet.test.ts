@@ -9,7 +9,16 @@ import { z } from "zod";
 import { archive, archives, restoreLeaf } from "../../src/archive.js";
 import { maintain } from "../../src/care.js";
 import { type S3Server, startS3 } from "./s3.js";
-import { type ArchiveScene, ATTACHED, GONE, LEAF, NOW, openArchiveScene, TABLE } from "./scene.js";
+import {
+  type ArchiveScene,
+  ATTACHED,
+  afterEachProof,
+  GONE,
+  LEAF,
+  NOW,
+  openArchiveScene,
+  TABLE,
+} from "./scene.js";
 
 let s3: S3Server;
 beforeAll(async () => {
@@ -140,6 +149,27 @@ test("a value of some type would come back as another, or be no number to those 
   );
   const as = await stored(id);
   expect(as.slice(1).map((column) => column.as)).toEqual(TYPES.map(([, , one]) => one));
+});
+
+test("an archive by hand would be of the other format, or of one that was begun in it", async () => {
+  const before = await scene.sum();
+  await scene.adopt({ to: scene.dir });
+  let isFirst = true;
+  afterEachProof(async () => {
+    if (isFirst) throw new Error("gone");
+  });
+  const byHand = { url, table: TABLE, leaf: LEAF, apply: true };
+  await expect(archive(byHand)).rejects.toThrow("gone");
+  isFirst = false;
+  await archive({ ...byHand, format: "parquet" });
+  expect(
+    scene
+      .files()
+      .map((name) => name.replace(/.*?\./, ""))
+      .filter((end) => end.includes("parquet")),
+  ).toHaveLength(1);
+  await restoreLeaf({ url, archive: (await archives({ url, table: TABLE })).at(-1)?.id ?? "" });
+  expect(await scene.sum()).toEqual(before);
 });
 
 /** Whole, and of one value less or another; what no sum of its pages says. */
