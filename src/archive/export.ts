@@ -19,11 +19,11 @@ import type { Target } from "../pg/target.js";
 import type { ArchiveKey } from "./key.js";
 import { type Digest, digested, loadArchive, SumRow } from "./load.js";
 import { ArchiveManifest, isManifestThere, MANIFEST_END, manifestText } from "./manifest.js";
-import { planParquet, saidOf } from "./parquet/plan.js";
+import { notAsUtf8, planParquet, saidOf } from "./parquet/plan.js";
 import { type Footer, writtenAsParquet } from "./parquet/write.js";
 import type { Place } from "./place.js";
 import { seal } from "./seal.js";
-import { csvOutSql } from "./sql.js";
+import { csvOutSql, MONEY_SQL } from "./sql.js";
 
 export interface Export {
   id: string;
@@ -114,6 +114,7 @@ async function write(request: Export, session: Session): Promise<ArchiveManifest
   const table = { ...leaf, columns };
   const sum = await session.one(SumRow, sumSql(table));
   const file = dataFileOf(id, key, format);
+  await session.query(MONEY_SQL);
   const plan = format === "csv" ? null : await planParquet(session, table, about.encoding);
   const said = plan === null ? {} : { stored: plan.stored };
   const describe = (digest: Digest, footer: Footer | null) =>
@@ -157,7 +158,7 @@ async function write(request: Export, session: Session): Promise<ArchiveManifest
   } catch (error) {
     // A COPY that nobody reads any more blocks its connection: not even a ROLLBACK would get through.
     await session.end();
-    throw error;
+    throw plan === null ? error : notAsUtf8(error, leaf);
   }
   const [digest] = passed;
   if (digest === undefined) throw new Error("the archive was written and not counted");

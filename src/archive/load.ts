@@ -20,7 +20,7 @@ import { textInSql } from "./parquet/sql.js";
 import { type Footer, sha256Of } from "./parquet/write.js";
 import type { Place } from "./place.js";
 import { plainBytesOf, unseal, unsealFrom } from "./seal.js";
-import { csvInSql } from "./sql.js";
+import { csvInSql, MONEY_SQL } from "./sql.js";
 
 export const SumRow = z.object({ rows: z.coerce.number().int(), hash: z.string() });
 export type Sum = z.infer<typeof SumRow>;
@@ -72,10 +72,15 @@ export async function loadArchive(
   const { data, columns, encoding } = manifest;
   assertKey(manifest, key);
   const shown = place.shown(`${folder}${data.file}`);
-  const end = data.format === "csv" ? null : { data, footer: await endOf(load, data.footer) };
-  const file = digested(await place.read(`${folder}${data.file}`));
+  const end =
+    data.format === "csv"
+      ? null
+      : { stored: storedOf(manifest, data.stored, shown), footer: await endOf(load, data.footer) };
+  const isUtf8 = isText(encoding);
   // A column of xml may hold documents and fragments.
   await session.query("SET LOCAL xmloption = content");
+  await session.query(MONEY_SQL);
+  const file = digested(await place.read(`${folder}${data.file}`));
   let bytes = 0;
   const counted = async function* (rows: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of rows) {
@@ -99,9 +104,8 @@ export async function loadArchive(
       throw code?.startsWith("Z_") ? damaged(shown, `gzip says ${code}`, error) : error;
     });
   else {
-    const stored = storedOf(manifest, end.data.stored, shown);
-    const isUtf8 = isText(encoding);
-    const rows = rowsOfParquet(opened, { columns: stored, isUtf8, footer: end.footer });
+    const { stored, footer } = end;
+    const rows = rowsOfParquet(opened, { columns: stored, isUtf8, footer });
     await pipeline(rows, counted, session.copyIn(textInSql(into, stored, isUtf8)), { signal }).catch(
       (error: unknown) => {
         if (error instanceof NotReadable) throw damaged(shown, error.message, error);
@@ -109,6 +113,8 @@ export async function loadArchive(
       },
     );
   }
+  // The rest of the transaction reads bounds as this database prints them.
+  await session.query("SET LOCAL lc_monetary TO DEFAULT");
   const found = file.passed();
   if (found.sha256 !== data.sha256 || found.bytes !== data.bytes)
     throw different(`the archive ${shown} is not the file that was written: its size or sha256 differ`);

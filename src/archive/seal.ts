@@ -58,14 +58,12 @@ export async function* unsealFrom(
     if (head.length >= HEAD_BYTES) break;
   }
   if (head.length < HEAD_BYTES) throw unreadable("it ends too early");
+  // Before the pieces are asked for: what throws in between would leave them open.
+  const opening: Opening = { fileKey: fileKeyOf(head.subarray(0, HEAD_BYTES), key) };
   const first = Math.floor(from / PIECE);
   let skip = from - first * PIECE;
   const bodies = await read(HEAD_BYTES + first * (PIECE + TAG_BYTES));
-  for await (const plain of opened(
-    bodies,
-    { fileKey: fileKeyOf(head.subarray(0, HEAD_BYTES), key) },
-    first,
-  )) {
+  for await (const plain of opened(bodies, opening, first)) {
     yield plain.subarray(skip);
     skip = 0;
   }

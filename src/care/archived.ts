@@ -84,9 +84,14 @@ export async function ensureArchived(
     const id = newArchiveId(leaf.name);
     const format = settings.format ?? "csv";
     const { oid, schema, name, bound } = leaf;
-    if (mine !== null) {
-      for (const file of [dataFileOf(mine.id, key, format), `${mine.id}${MANIFEST_END}`])
+    // Begun in the other format there, it is not gone on with, and what a killed run has left of it would stay.
+    if (open !== null && isSame({ ...open.settings, format }, { ...settings, format }))
+      for (const file of [
+        dataFileOf(open.id, key, open.settings.format ?? "csv"),
+        `${open.id}${MANIFEST_END}`,
+      ])
         await place.forget(`${folderOf(table)}${file}`);
+    if (mine !== null) {
       await session.query(ARCHIVE_SQL.again, [mine.id, id]);
     } else await beginArchive(session, { id, table: table.oid, leaf: oid, schema, name, bound }, settings);
     const manifest = await exportLeaf({

@@ -7,7 +7,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { archive, archives, restoreLeaf } from "../../src/archive.js";
+import { PARTIAL } from "../../src/backup/files.js";
 import { maintain } from "../../src/care.js";
+import { ident } from "../../src/pg/quote.js";
+import { asAdmin } from "../support/database.js";
 import { type S3Server, startS3 } from "./s3.js";
 import {
   type ArchiveScene,
@@ -79,6 +82,13 @@ const TYPES: [type: string, values: string[], as: string][] = [
   ["numeric(5,0)", ["-99999", "10000"], "decimal"],
   ["numeric(12,4)", ["1.5", "'NaN'"], "text"],
   ["numeric(5,-2)", ["12300"], "text"],
+  ["numeric(3,5)", ["0.00123"], "text"],
+  ["numeric(38,38)", ["-0.99999999999999999999999999999999999999", "1e-38"], "decimal"],
+  ["public.price", ["1.10"], "text"],
+  ["money", ["'-92233720368547758.08'", "'1.10'"], "text"],
+  ["name", ["'x'"], "text"],
+  ["oid", ["4294967295"], "text"],
+  ["timestamptz", ["'294246-12-31 23:59:59.999999+00'"], "timestamptz"],
   ["numeric", ["'NaN'", "'Infinity'", "1234567890123456789012345678901234567890.10", "1.00"], "text"],
   ["date", ["'4713-01-01 BC'", "'0001-01-01'", "'5874897-12-31'", "'1969-12-31'"], "date"],
   ["date", ["'infinity'", "'2024-02-29'"], "text"],
@@ -99,7 +109,7 @@ const TYPES: [type: string, values: string[], as: string][] = [
   ["json", [`'{ "b" : 1,  "b" : 2 }'`, "'null'"], "text"],
   ["jsonb", [`'{"a": 1.00, "b": "\\u00fc\\n"}'`, "'null'"], "text"],
   ["character(5)", ["'a'", "''"], "text"],
-  ['"char"', ["'x'"], "text"],
+  ['"char"', ["'x'", "''"], "text"],
   ["inet", ["'1.2.3.4'", "'::1/64'"], "text"],
   ["text[]", [`'{}'`, `'{NULL,"NULL",""}'`, `'[0:1]={a,b}'`], "text"],
   ["tsrange", ["'empty'", "'[2024-01-01,)'"], "text"],
@@ -139,6 +149,7 @@ async function throughParquet(columns: string, fill: string): Promise<string> {
 
 test("a value of some type would come back as another, or be no number to those who read the file", async () => {
   await scene.session.query("CREATE DOMAIN public.whole AS int");
+  await scene.session.query("CREATE DOMAIN public.price AS numeric(5,2)");
   const quoted = TYPES.map((_, at) => (at % 2 === 0 ? `"A.${at} ""x"""` : `c${at}`));
   const columns = TYPES.map(([type], at) => `${quoted[at]} ${type}`).join(", ");
   const rows = Math.max(...TYPES.map(([, values]) => values.length)) + 1;
@@ -161,6 +172,9 @@ test("an archive by hand would be of the other format, or of one that was begun 
   const byHand = { url, table: TABLE, leaf: LEAF, apply: true };
   await expect(archive(byHand)).rejects.toThrow("gone");
   isFirst = false;
+  // What a kill would have left of it.
+  const [begun = ""] = scene.files().filter((name) => name.endsWith(".csv.gz"));
+  writeFileSync(begun + PARTIAL, "");
   await archive({ ...byHand, format: "parquet" });
   expect(
     scene
@@ -168,8 +182,38 @@ test("an archive by hand would be of the other format, or of one that was begun 
       .map((name) => name.replace(/.*?\./, ""))
       .filter((end) => end.includes("parquet")),
   ).toHaveLength(1);
+  expect(scene.files().filter((name) => name.endsWith(PARTIAL))).toEqual([]);
   await restoreLeaf({ url, archive: (await archives({ url, table: TABLE })).at(-1)?.id ?? "" });
   expect(await scene.sum()).toEqual(before);
+});
+
+test("a text that is none of UTF-8 would be refused without the way that is left", async () => {
+  const name = `${scene.db.name}_win`;
+  const made = `CREATE DATABASE ${ident(name)} OWNER ${ident(scene.db.role)} TEMPLATE template0 ENCODING 'WIN1252' LOCALE 'C'`;
+  await asAdmin(scene.db.superuserUrl, (admin) => admin.query(made));
+  const other = url.replace(`/${scene.db.name}`, `/${name}`);
+  try {
+    await asAdmin(other, async (owner) => {
+      await owner.query("CREATE TABLE public.t (k int NOT NULL, note text) PARTITION BY RANGE (k)");
+      await owner.query("CREATE TABLE public.t_1 PARTITION OF public.t FOR VALUES FROM (0) TO (9)");
+      await owner.query("INSERT INTO public.t VALUES (1, chr(129)), (2, chr(233))");
+    });
+    const byHand = { url: other, table: "t", leaf: "t_1", to: scene.dir, apply: true } as const;
+    await expect(archive({ ...byHand, format: "parquet" })).rejects.toMatchObject({
+      ...{ kind: "refused", message: expect.stringContaining("cannot be written as UTF-8") },
+      next: expect.stringContaining("--format csv"),
+    });
+    expect(scene.files()).toEqual([]);
+    expect(await archive({ ...byHand, format: "csv" })).toMatchObject({ fate: "archived" });
+    // What can be written comes back as the database's own bytes.
+    await restoreLeaf({ url: other, archive: "t_1" });
+    await asAdmin(other, (owner) => owner.query("DELETE FROM public.t WHERE k = 1"));
+    await archive({ ...byHand, format: "parquet" });
+    const listed = await archives({ url: other, table: "t" });
+    expect(await restoreLeaf({ url: other, archive: listed.at(-1)?.id ?? "" })).toMatchObject({ rows: 1 });
+  } finally {
+    await asAdmin(scene.db.superuserUrl, (admin) => admin.query(`DROP DATABASE ${ident(name)}`));
+  }
 });
 
 /** Whole, and of one value less or another; what no sum of its pages says. */

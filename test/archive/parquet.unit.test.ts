@@ -2,11 +2,20 @@
  * What an operator would lose: values at the seams of chunks, pages and row groups, the memory of the machine, and, of a
  * file that somebody has touched, the certainty that this is noticed.
  */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { parquetMetadata } from "hyparquet";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { StoredColumn } from "../../src/archive/parquet/columns.js";
 import { NotReadable, rowsOfParquet } from "../../src/archive/parquet/read.js";
 import { BOUNDS, type Bounds, writtenAsParquet } from "../../src/archive/parquet/write.js";
+
+/** What is packed instead of the page that it is given. */
+const harm = vi.hoisted(() => ({ in: (page: Uint8Array) => page }));
+vi.mock("node:zlib", async (original) => {
+  const zlib = await original<typeof import("node:zlib")>();
+  return { ...zlib, gzipSync: (page: Uint8Array) => zlib.gzipSync(harm.in(page)) };
+});
 
 const COLUMNS: StoredColumn[] = [
   { name: "n", as: "int64" },
@@ -117,6 +126,10 @@ function stamp(day: number, micros: bigint): string {
   return `${shown}-${month}-${on} ${rest}+00${year > 0 ? "" : " BC"}`;
 }
 
+function texts(...values: string[]): Cell[] {
+  return values.map((text) => ({ sent: Buffer.from(text), text }));
+}
+
 function binary(rows: readonly Cell[][]): Buffer {
   const short = (value: number) => Buffer.from([(value >> 8) & 0xff, value & 0xff]);
   const long = (value: number) => {
@@ -192,6 +205,53 @@ test("a leaf would be held in memory whole", async () => {
   expect(BOUNDS.rowBytes + BOUNDS.bytes).toBeLessThan(512 * 1024 * 1024);
 });
 
+test("an empty leaf would not come back", async () => {
+  const { file, footer } = await write([], BOUNDS);
+  expect(await read(file, footer)).toBe("");
+});
+
+const TWO: StoredColumn[] = [
+  { name: "a", as: "text" },
+  { name: "b", as: "text" },
+];
+
+test("a row would be too long because of the one before it", async () => {
+  const rows = [texts("x".repeat(800), "y"), texts("x".repeat(800), "y")];
+  const bounds = { rows: 10, bytes: 100_000, rowBytes: 1000 };
+  const tooLong = () => new Error("too long");
+  const writing = { columns: TWO, isUtf8: true, about: "{}", bounds, tooLong };
+  expect(await whole(writtenAsParquet(cut(binary(rows), numbers(1), 90), writing).chunks)).not.toHaveLength(
+    0,
+  );
+  const longer = cut(binary([texts("x".repeat(800), "y".repeat(201))]), numbers(1), 90);
+  await expect(whole(writtenAsParquet(longer, writing).chunks)).rejects.toThrow("too long");
+});
+
+test("what the server has sent would stay in memory until the file's end", async () => {
+  setFlagsFromString("--expose_gc");
+  const collect: () => void = runInNewContext("gc");
+  const sent: WeakRef<ArrayBufferLike>[] = [];
+  let held = 0;
+  async function* source(): AsyncGenerator<Buffer> {
+    const all = binary(Array.from({ length: 40 }, (_, n) => texts(`${n}`, `${n} `.repeat(10_000))));
+    for (let at = 0; at < all.length; at += 10_000) {
+      // Not of a pool: as sockets give it.
+      const chunk = Buffer.from(new Uint8Array(all.subarray(at, at + 10_000)).buffer);
+      sent.push(new WeakRef(chunk.buffer));
+      yield chunk;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    collect();
+    held = sent.filter((one) => one.deref() !== undefined).length;
+  }
+  const bounds = { rows: 1, bytes: 100_000, rowBytes: 100_000 };
+  const writing = { columns: TWO, isUtf8: true, about: "{}", bounds, tooLong: () => new Error("too long") };
+  const file = await whole(writtenAsParquet(source(), writing).chunks);
+  expect(parquetMetadata(file).row_groups).toHaveLength(40);
+  expect(sent.length).toBeGreaterThan(60);
+  expect(held).toBeLessThan(10);
+});
+
 test("rows of which the server has not sent the end would be taken for all", async () => {
   const below = numbers(10);
   const sent = binary([cells(below), cells(below)]);
@@ -223,3 +283,39 @@ test("a file with a byte changed would be given to whoever takes it for whole", 
   const other = await write(rows.slice(0, 59), { rows: 25, bytes: 100_000, rowBytes: 100_000 });
   await expect(read(file, other.footer)).rejects.toBeInstanceOf(NotReadable);
 });
+
+/** A page of the numbers of two texts, which begins with their width: 1. */
+const HARMS: Record<string, (page: Uint8Array) => number[]> = {
+  "a run of less than none, of no width": () => [0, 0xff, 0xff, 0xff, 0xff, 0x0f],
+  "a run of more values than there are": () => [1, 0xfe, 0xff, 0xff, 0xff, 0x0f],
+  "a length without an end": ({ length }) => Array.from({ length }, (_, at) => (at === 0 ? 1 : 0xff)),
+  "a run of none": () => [1, 0, 0],
+  "a width of 200": ([, ...rest]) => [200, ...rest],
+};
+
+test.each(Object.entries(HARMS))(
+  "%s, in a file whose sums agree, would keep Partway for ever",
+  async (_, page) => {
+    const rows = Array.from({ length: 200 }, (_value, at) =>
+      texts(at % 3 === 0 ? "left".repeat(9) : "right".repeat(9)),
+    );
+    const columns: StoredColumn[] = [{ name: "a", as: "text" }];
+    const writing = { columns, isUtf8: true, about: "{}", tooLong: () => new Error("too long") };
+    let harmed = 0;
+    harm.in = (bytes) => {
+      if (bytes[0] !== 1) return bytes;
+      harmed += 1;
+      const harmful = new Uint8Array(bytes.length);
+      harmful.set(page(bytes));
+      return harmful;
+    };
+    const written = writtenAsParquet(cut(binary(rows), numbers(3), 4000), writing);
+    const file = await whole(written.chunks).finally(() => {
+      harm.in = (bytes) => bytes;
+    });
+    expect(harmed).toBe(1);
+    const footer = file.subarray(-written.footer().bytes);
+    const back = whole(rowsOfParquet(cut(file, numbers(4), 4000), { columns, isUtf8: true, footer }));
+    await expect(back).rejects.toThrow(/a page says/);
+  },
+);

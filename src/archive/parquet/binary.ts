@@ -45,12 +45,12 @@ class Queue {
   }
 }
 
-/** `columns`: how many a row has. `tooLong`: throws for a value of so many bytes, before they are waited for. */
+/** `columns`: how many a row has. `tooLong`: throws for a column's value of so many bytes, before they are waited for. */
 export class BinaryRows {
   readonly #queue = new Queue();
   readonly #columns: number;
   readonly #sink: Sink;
-  readonly #tooLong: (bytes: number) => void;
+  readonly #tooLong: (column: number, bytes: number) => void;
   #isBegun = false;
   #isEnded = false;
   /** The column whose value comes next; null: a row does. */
@@ -58,7 +58,7 @@ export class BinaryRows {
   /** Of the value that comes next; null: its length does. */
   #length: number | null = null;
 
-  constructor(columns: number, sink: Sink, tooLong: (bytes: number) => void) {
+  constructor(columns: number, sink: Sink, tooLong: (column: number, bytes: number) => void) {
     this.#columns = columns;
     this.#sink = sink;
     this.#tooLong = tooLong;
@@ -99,7 +99,7 @@ export class BinaryRows {
       const head = this.#queue.take(4);
       if (head === null) return false;
       this.#length = head.readInt32BE();
-      this.#tooLong(this.#length);
+      this.#tooLong(column, this.#length);
     }
     const bytes = this.#length === NO_VALUE ? null : this.#queue.take(this.#length);
     if (bytes === null && this.#length !== NO_VALUE) return false;

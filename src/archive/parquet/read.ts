@@ -3,6 +3,7 @@ import { gunzipSync } from "node:zlib";
 import { type FileMetaData, parquetMetadata, parquetRead, type RowGroup } from "hyparquet";
 import { messageOf } from "../../errors.js";
 import { type StoredColumn, schemaOf } from "./columns.js";
+import { assertPages } from "./pages.js";
 import { RowText } from "./rowtext.js";
 import { toText, type Value } from "./values.js";
 import { GROUPS_KEY, sha256Of } from "./write.js";
@@ -14,6 +15,10 @@ export class NotReadable extends Error {
 
 /** More than any group that is written, with what is made of it. */
 const MOST_BYTES = 1024 ** 3;
+const MOST_ROWS = 1_000_000;
+
+/** What every file begins with. */
+const HEAD_BYTES = 4;
 
 export interface Reading {
   columns: readonly StoredColumn[];
@@ -31,14 +36,13 @@ export async function* rowsOfParquet(
   const groups = extentsOf(metadata);
   const text = new RowText(columns.map(toText));
   let [at, held, size] = [0, [] as Buffer[], 0];
-  let end = Buffer.alloc(0);
+  const end = new Tail(footer.length);
   let next = groups.shift();
   for await (const chunk of file) {
     held.push(chunk);
     size += chunk.length;
     while (next !== undefined && at + size >= next.to) {
       const { group, from, to, sha256 } = next;
-      if (from < at) throw new NotReadable("its row groups are not in order");
       const whole = Buffer.concat(held, size);
       const bytes = whole.subarray(from - at, to - at);
       if (sha256Of(bytes) !== sha256) throw new NotReadable("a row group is not the one that was written");
@@ -47,11 +51,37 @@ export async function* rowsOfParquet(
       next = groups.shift();
     }
     if (next !== undefined) continue;
-    end = Buffer.concat([end, ...held]).subarray(-footer.length);
+    for (const one of held) end.push(one);
     [at, held, size] = [at + size, [], 0];
   }
   if (next !== undefined) throw new NotReadable("it ends too early");
-  if (!end.equals(footer)) throw new NotReadable("its end is not the one that was read before");
+  if (!end.take().equals(footer)) throw new NotReadable("its end is not the one that was read before");
+}
+
+/** The last bytes of what passes. */
+class Tail {
+  readonly #size: number;
+  readonly #held: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  push(chunk: Buffer): void {
+    this.#held.push(chunk);
+    this.#bytes += chunk.length;
+    for (;;) {
+      const [first] = this.#held;
+      if (first === undefined || this.#bytes - first.length < this.#size) return;
+      this.#held.shift();
+      this.#bytes -= first.length;
+    }
+  }
+
+  take(): Buffer {
+    return Buffer.concat(this.#held).subarray(-this.#size);
+  }
 }
 
 interface Extent {
@@ -64,7 +94,14 @@ interface Extent {
 function extentsOf({ row_groups, key_value_metadata = [] }: FileMetaData): Extent[] {
   const { value = "" } = key_value_metadata.find(({ key }) => key === GROUPS_KEY) ?? {};
   const sums = value.split(" ");
-  return row_groups.map((group, at) => extentOf(group, sums[at] ?? ""));
+  // One after the other, from behind the file's mark: what lies between would be held, and nobody has its sum.
+  let at = HEAD_BYTES;
+  return row_groups.map((group, number) => {
+    const extent = extentOf(group, sums[number] ?? "");
+    if (extent.from !== at) throw new NotReadable("its row groups do not follow one another");
+    at = extent.to;
+    return extent;
+  });
 }
 
 function extentOf(group: RowGroup, sha256: string): Extent {
@@ -74,9 +111,10 @@ function extentOf(group: RowGroup, sha256: string): Extent {
     (sum, { meta_data }) => sum + Number(meta_data?.total_compressed_size),
     0,
   );
-  if (Number.isSafeInteger(from) && bytes > 0 && bytes <= MOST_BYTES)
+  const rows = Number(group.num_rows);
+  if (Number.isSafeInteger(from) && bytes > 0 && bytes <= MOST_BYTES && rows > 0 && rows <= MOST_ROWS)
     return { group, from, to: from + bytes, sha256 };
-  throw new NotReadable(`a row group is said to have ${bytes} bytes`);
+  throw new NotReadable(`a row group is said to have ${bytes} bytes and ${rows} rows`);
 }
 
 /** With numbers for names, and without what the types mean: the values as they are stored are wanted. */
@@ -102,7 +140,7 @@ function physical(metadata: FileMetaData, columns: readonly StoredColumn[], isUt
       columns: group.columns.map((chunk, at) =>
         chunk.meta_data === undefined
           ? chunk
-          : { ...chunk, meta_data: { ...chunk.meta_data, path_in_schema: [nameOf(at)] } },
+          : { ...chunk, meta_data: { ...chunk.meta_data, path_in_schema: [nameOf(at)], codec: "GZIP" } },
       ),
     };
   };
@@ -137,7 +175,10 @@ async function* rowsOf(
     slice: (from: number, to: number = offset + bytes.length) => {
       if (from < offset || to > offset + bytes.length)
         throw new NotReadable("a page lies outside its row group");
-      return new Uint8Array(bytes.subarray(from - offset, to - offset)).buffer;
+      // One column is asked for at a time: these are all of its pages.
+      const pages = new Uint8Array(bytes.subarray(from - offset, to - offset));
+      assertPages(pages, Number(group.num_rows), gunzip);
+      return pages.buffer;
     },
   };
   const only = { ...metadata, num_rows: group.num_rows, row_groups: [group] };

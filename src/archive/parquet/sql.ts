@@ -40,8 +40,8 @@ export function misfitName(column: number): string {
 const SENT_AS_TEXT = new Set(["text", "varchar", "bpchar", "json"].map((type) => `pg_catalog.${type}`));
 
 /**
- * COPY's binary format of the stored types. A cast to text may be another than what is printed (char, inet); format()
- * asks the type's own output. A composite of NULLs IS NULL, and is none.
+ * COPY's binary format of the stored types. format() asks the type's own output: a cast to text adds its length to an
+ * inet. A composite of NULLs IS NULL, and is none.
  */
 export function binaryOutSql(
   { schema, name }: Table,

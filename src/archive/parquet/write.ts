@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
+import type { ColumnChunk } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { BinaryRows } from "./binary.js";
 import { type StoredColumn, schemaOf } from "./columns.js";
@@ -18,7 +19,7 @@ export interface Bounds {
 }
 
 const MB = 1024 * 1024;
-export const BOUNDS: Bounds = { rows: 100_000, bytes: 32 * MB, rowBytes: 256 * MB };
+export const BOUNDS: Bounds = { rows: 100_000, bytes: 32 * MB, rowBytes: 128 * MB };
 
 /** What a value takes beside its bytes, about: a view of them in JavaScript. */
 const VALUE_BYTES = 64;
@@ -107,12 +108,12 @@ class Group {
     const read = columns.map(fromBinary);
     let rowBytes = 0;
     const take = (column: number, bytes: Buffer | null) => {
-      if (column === 0) rowBytes = 0;
       rowBytes += bytes?.length ?? 0;
       this.#bytes += VALUE_BYTES + (bytes?.length ?? 0);
       this.#values[column]?.push(bytes === null ? null : (read[column]?.(bytes) ?? null));
     };
-    this.rows = new BinaryRows(columns.length, take, (next) => {
+    this.rows = new BinaryRows(columns.length, take, (column, next) => {
+      if (column === 0) rowBytes = 0;
       if (rowBytes + next > bounds.rowBytes) throw tooLong();
     });
   }
@@ -130,6 +131,7 @@ class Group {
       ...(as === "float" || as === "double" || as === "boolean" ? { encoding: "PLAIN" as const } : {}),
     }));
     if (rows > 0) this.#writer.write({ columnData, rowGroupSize: rows });
+    this.#writer.row_groups.at(-1)?.columns.forEach(letGo);
     this.#values = this.#columns.map(() => []);
     this.#bytes = 0;
     const group = this.#drain.take();
@@ -142,5 +144,20 @@ class Group {
     const last = this.take();
     this.#writer.finish();
     return Buffer.concat([last, this.#drain.take()]);
+  }
+}
+
+/** Longer ones are in no file: how far they bound a text is not worth what they take until its end is written. */
+const MOST_BOUND = 64;
+
+/** The writer keeps the least and the greatest value until the file's end, and these all that the server sent with them. */
+function letGo({ meta_data }: ColumnChunk): void {
+  const { statistics } = meta_data ?? {};
+  if (statistics === undefined) return;
+  for (const bound of ["min_value", "max_value"] as const) {
+    const value = statistics[bound];
+    if (!(value instanceof Uint8Array)) continue;
+    if (value.length > MOST_BOUND) delete statistics[bound];
+    else statistics[bound] = new Uint8Array(value);
   }
 }
