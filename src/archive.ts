@@ -125,7 +125,7 @@ export function archive(options: ArchiveOptions): Promise<ArchiveReport> {
   });
 }
 
-export interface RestoreLeafOptions extends WorkOptions, Omit<PlaceOptions, "to"> {
+export interface RestoreLeafOptions extends WorkOptions, Omit<PlaceOptions, "to" | "format"> {
   /** The manifest's path or s3:// address; or the id, or the leaf's name, of an archive that this database knows. */
   archive: string;
   /** As a table of its own. */
@@ -224,12 +224,13 @@ async function settingsOf(
   options: ArchiveOptions,
   begun: ArchiveRow | null,
 ): Promise<ArchiveSettings> {
-  const { to, endpoint, region, keyFile, keyEnv } = options;
+  const { to, endpoint, region, keyFile, keyEnv, format } = options;
   const typed = { endpoint, region, keyFile, keyEnv };
-  if (to !== undefined) return checkArchive(given({ to, ...typed }), "archive");
+  if (to !== undefined) return checkArchive(given({ to, ...typed, format }), "archive");
   if (Object.values(typed).some((value) => value !== undefined))
     throw badInput("it is not said where the archive goes", "Give --to as well.");
-  if (begun !== null) return begun.settings;
+  const written = format === undefined ? {} : { format };
+  if (begun !== null) return { ...begun.settings, ...written };
   const stored = (await readPolicies(session)).find(({ oid }) => oid === table.oid);
   const settings = stored?.policy?.archive;
   if (settings === undefined)
@@ -237,7 +238,7 @@ async function settingsOf(
       `${shownName(table)} has no place for archives`,
       "Give one: --to /var/archive or --to s3://bucket/prefix.",
     );
-  return checkArchive(settings, shownName(table));
+  return checkArchive({ ...settings, ...written }, shownName(table));
 }
 
 /** Without what was not said, so that it can be compared and stored. */

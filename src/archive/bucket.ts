@@ -110,8 +110,15 @@ export function openBucket({ bucket, prefix, endpoint, region }: Where & { kind:
         }
       }),
     forget: (name) => explained(name, () => forget(name)),
-    read: async (name) => {
-      const { Body } = await explained(name, () => client.send(new GetObjectCommand(at(name))));
+    read: async (name, from = 0) => {
+      const range = from === 0 ? {} : { Range: `bytes=${from}-` };
+      const { Body } = await explained(name, () =>
+        client.send(new GetObjectCommand({ ...at(name), ...range })).catch((error: unknown) => {
+          // An object that was cut off: a folder's file gives nothing there, either.
+          if (isNamed(error, "InvalidRange")) return { Body: Readable.from([]) };
+          throw error;
+        }),
+      );
       if (!(Body instanceof Readable)) throw new Error("the S3 client gave no stream");
       return readable(Body, (error) => faultOf(error, shown(name), bucket));
     },

@@ -19,9 +19,11 @@ import type { Target } from "../pg/target.js";
 import type { ArchiveKey } from "./key.js";
 import { type Digest, digested, loadArchive, SumRow } from "./load.js";
 import { ArchiveManifest, isManifestThere, MANIFEST_END, manifestText } from "./manifest.js";
+import { notAsUtf8, planParquet, saidOf } from "./parquet/plan.js";
+import { type Footer, writtenAsParquet } from "./parquet/write.js";
 import type { Place } from "./place.js";
 import { seal } from "./seal.js";
-import { csvOutSql } from "./sql.js";
+import { csvOutSql, MONEY_SQL } from "./sql.js";
 
 export interface Export {
   id: string;
@@ -31,8 +33,9 @@ export interface Export {
   target: Target;
   place: Place;
   key: ArchiveKey | null;
+  format: Format;
   signal: AbortSignal;
-  /** Bytes of CSV so far: on their way out, and, where the archive is proven, back. */
+  /** Bytes of rows so far: on their way out, and, where the archive is proven, back. */
   onBytes: (step: "written" | "read", bytes: number) => void;
 }
 
@@ -51,10 +54,15 @@ export function newArchiveId(leaf: string): string {
   return `leaf_${safe(leaf)}_${randomBytes(8).toString("hex")}`;
 }
 
+export type Format = ArchiveManifest["data"]["format"];
+
 /** Beside the manifest. */
-export function dataFileOf(id: string, key: Pick<ArchiveKey, "id"> | null): string {
-  return `${id}.csv.gz${key === null ? "" : ".sealed"}`;
+export function dataFileOf(id: string, key: Pick<ArchiveKey, "id"> | null, format: Format): string {
+  return `${id}.${format === "csv" ? "csv.gz" : "parquet"}${key === null ? "" : ".sealed"}`;
 }
+
+/** Of an empty file: its length and the mark around it. */
+const LEAST_FOOTER = 12;
 
 const About = z.object({
   encoding: z.string(),
@@ -100,22 +108,26 @@ async function onOwn<T>({ target, signal }: Export, work: (session: Session) => 
 }
 
 async function write(request: Export, session: Session): Promise<ArchiveManifest> {
-  const { id, table: of, leaf, bound, place, key, signal, onBytes } = request;
+  const { id, table: of, leaf, bound, place, key, format, signal, onBytes } = request;
   const columns: ColumnInfo[] = await readColumns(session, leaf.oid);
   const about = await session.one(About, ABOUT_SQL, [leaf.oid]);
   const table = { ...leaf, columns };
   const sum = await session.one(SumRow, sumSql(table));
-  const file = dataFileOf(id, key);
-  const describe = (digest: Digest) =>
+  const file = dataFileOf(id, key, format);
+  await session.query(MONEY_SQL);
+  const plan = format === "csv" ? null : await planParquet(session, table, about.encoding);
+  const said = plan === null ? {} : { stored: plan.stored };
+  const describe = (digest: Digest, footer: Footer | null) =>
     ArchiveManifest.parse({
       ...{ format: "partway-archive", version: 1, id, database: about.database, table: of },
       ...{ leaf: { schema: leaf.schema, name: leaf.name }, bound, columns },
       ...{ serverVersion: about.version, encoding: about.encoding, snapshotAt: about.at, ...sum },
-      data: { file, format: "csv", compression: "gzip", key: key?.id ?? null, ...digest },
+      data: { file, format, compression: "gzip", key: key?.id ?? null, ...digest, ...said, footer },
       host: hostname(),
     });
   // Before anything is written: one that could not be read again would be found out when the leaf is gone.
-  describe({ bytes: 1, sha256: "0".repeat(64) });
+  const none = { bytes: 1, sha256: "0".repeat(64) };
+  describe(none, { ...none, bytes: LEAST_FOOTER });
   let bytes = 0;
   const counted = async function* (rows: AsyncIterable<Buffer | string>): AsyncGenerator<Buffer> {
     for await (const chunk of rows) {
@@ -130,17 +142,27 @@ async function write(request: Export, session: Session): Promise<ArchiveManifest
     await place.write(`${folderOf(of)}${file}`, chunks.chunks, about.bytes, signal);
     passed.push(chunks.passed());
   };
+  let footer: Footer | null = null;
   try {
-    const rows = session.copyOut(csvOutSql(table, about.encoding));
-    await pipeline(rows, counted, createGzip(), store, { signal });
+    if (plan === null)
+      await pipeline(session.copyOut(csvOutSql(table, about.encoding)), counted, createGzip(), store, {
+        signal,
+      });
+    else {
+      const kept = { id, table: of, leaf: { schema: leaf.schema, name: leaf.name }, bound };
+      const writing = { ...plan, about: JSON.stringify({ ...kept, columns: saidOf(plan, columns) }) };
+      const written = writtenAsParquet(counted(session.copyOut(plan.sql)), writing);
+      await pipeline(written.chunks, store, { signal });
+      footer = written.footer();
+    }
   } catch (error) {
     // A COPY that nobody reads any more blocks its connection: not even a ROLLBACK would get through.
     await session.end();
-    throw error;
+    throw plan === null ? error : notAsUtf8(error, leaf);
   }
   const [digest] = passed;
   if (digest === undefined) throw new Error("the archive was written and not counted");
-  return describe(digest);
+  return describe(digest, footer);
 }
 
 /** Into a temporary table, as a restore would, and away with it. */

@@ -49,12 +49,12 @@ export function openFolder(root: string): Place {
       });
       return (await isThere(path)) ? [leftWhole(path)] : [];
     },
-    read: async (name) => {
+    read: async (name, from = 0) => {
       const path = pathOf(name);
       const handle = await open(path, "r").catch((error: unknown) => {
         throw faultOf(error, path);
       });
-      return createReadStream(path, { fd: handle });
+      return createReadStream(path, { fd: handle, start: from });
     },
     close: () => undefined,
   };

@@ -1,9 +1,11 @@
 /** An archive's rows into a table of the server: read, opened, unpacked, copied in, counted and hashed. */
 import { createHash } from "node:crypto";
 import { pipeline } from "node:stream/promises";
+import { isDeepStrictEqual } from "node:util";
 import { createGunzip } from "node:zlib";
 import { z } from "zod";
 import { errnoOf } from "../backup/files.js";
+import { dataColumns } from "../backup/manifest.js";
 import { sumSql } from "../backup/sql.js";
 import { readColumns } from "../catalog/columns.js";
 import type { ColumnInfo } from "../catalog/types.js";
@@ -12,9 +14,13 @@ import { qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import type { ArchiveKey } from "./key.js";
 import type { ArchiveManifest } from "./manifest.js";
+import { isText, type StoredColumn } from "./parquet/columns.js";
+import { NotReadable, rowsOfParquet } from "./parquet/read.js";
+import { textInSql } from "./parquet/sql.js";
+import { type Footer, sha256Of } from "./parquet/write.js";
 import type { Place } from "./place.js";
-import { unseal } from "./seal.js";
-import { csvInSql } from "./sql.js";
+import { plainBytesOf, unseal, unsealFrom } from "./seal.js";
+import { csvInSql, MONEY_SQL } from "./sql.js";
 
 export const SumRow = z.object({ rows: z.coerce.number().int(), hash: z.string() });
 export type Sum = z.infer<typeof SumRow>;
@@ -59,16 +65,22 @@ export interface Load {
  */
 export async function loadArchive(
   session: Session,
-  { manifest, folder, place, key, signal, onBytes }: Load,
+  load: Load,
   into: { schema: string; name: string },
 ): Promise<Sum> {
+  const { manifest, folder, place, key, signal, onBytes } = load;
   const { data, columns, encoding } = manifest;
   assertKey(manifest, key);
   const shown = place.shown(`${folder}${data.file}`);
-  const file = digested(await place.read(`${folder}${data.file}`));
-  const table = { ...into, columns };
+  const end =
+    data.format === "csv"
+      ? null
+      : { stored: storedOf(manifest, data.stored, shown), footer: await endOf(load, data.footer) };
+  const isUtf8 = isText(encoding);
   // A column of xml may hold documents and fragments.
   await session.query("SET LOCAL xmloption = content");
+  await session.query(MONEY_SQL);
+  const file = digested(await place.read(`${folder}${data.file}`));
   let bytes = 0;
   const counted = async function* (rows: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of rows) {
@@ -78,13 +90,31 @@ export async function loadArchive(
     }
   };
   const opened = data.key === null || key === null ? file.chunks : unseal(file.chunks, key.bytes);
-  try {
-    await pipeline(opened, createGunzip(), counted, session.copyIn(csvInSql(table, encoding)), { signal });
-  } catch (error) {
-    const code = errnoOf(error);
-    if (code === null || !code.startsWith("Z_")) throw error;
-    throw badInput(`the archive ${shown} is damaged: gzip says ${code}`, OTHER, error);
+  if (end === null)
+    await pipeline(
+      opened,
+      createGunzip(),
+      counted,
+      session.copyIn(csvInSql({ ...into, columns }, encoding)),
+      {
+        signal,
+      },
+    ).catch((error: unknown) => {
+      const code = errnoOf(error);
+      throw code?.startsWith("Z_") ? damaged(shown, `gzip says ${code}`, error) : error;
+    });
+  else {
+    const { stored, footer } = end;
+    const rows = rowsOfParquet(opened, { columns: stored, isUtf8, footer });
+    await pipeline(rows, counted, session.copyIn(textInSql(into, stored, isUtf8)), { signal }).catch(
+      (error: unknown) => {
+        if (error instanceof NotReadable) throw damaged(shown, error.message, error);
+        throw error;
+      },
+    );
   }
+  // The rest of the transaction reads bounds as this database prints them.
+  await session.query("SET LOCAL lc_monetary TO DEFAULT");
   const found = file.passed();
   if (found.sha256 !== data.sha256 || found.bytes !== data.bytes)
     throw different(`the archive ${shown} is not the file that was written: its size or sha256 differ`);
@@ -97,6 +127,39 @@ export async function loadArchive(
   if (sum.hash !== manifest.hash)
     throw different(`the ${sum.rows} rows of ${shown} are not those of the leaf: their content hash differs`);
   return sum;
+}
+
+/** The columns of the file, as the manifest says it twice. */
+function storedOf(manifest: ArchiveManifest, stored: readonly StoredColumn[], shown: string) {
+  const names = stored.map(({ name }) => name);
+  if (isDeepStrictEqual(names, dataColumns(manifest.columns))) return stored;
+  throw damaged(shown, "its manifest names other columns for its data than for its leaf");
+}
+
+/** The file's end, which says where the rows are, comes before them: a second look at the place, and a short one. */
+async function endOf(
+  { manifest: { data }, folder, place, key }: Load,
+  { bytes: size, sha256 }: Footer,
+): Promise<Buffer> {
+  const name = `${folder}${data.file}`;
+  const whole = key === null ? data.bytes : plainBytesOf(data.bytes);
+  if (size > whole) throw damaged(place.shown(name), "its end is not there");
+  const from = whole - size;
+  const read = (at: number) => place.read(name, at);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of key === null ? await read(from) : unsealFrom(read, key.bytes, from)) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > size) break;
+  }
+  const end = Buffer.concat(chunks);
+  if (sha256Of(end) === sha256) return end;
+  throw different(`the archive ${place.shown(name)} is not the file that was written: its end differs`);
+}
+
+function damaged(shown: string, why: string, cause?: unknown): PartwayError {
+  return badInput(`the archive ${shown} is damaged: ${why}`, OTHER, cause);
 }
 
 const Oid = z.object({ oid: z.string() });

@@ -3,9 +3,23 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { Column, parseJson } from "../backup/manifest.js";
 import { badInput } from "../errors.js";
+import { StoredColumn } from "./parquet/columns.js";
 import { NotThere, type Place } from "./place.js";
 
 const Named = z.object({ schema: z.string().min(1), name: z.string().min(1) });
+
+/** The file's end is read into memory. */
+const MOST_FOOTER = 256 * 1024 * 1024;
+
+const dataShape = {
+  /** Beside the manifest; sealed where a key is named. */
+  file: z.string().regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/),
+  compression: z.literal("gzip"),
+  /** Which key opens it; null: it is not sealed. */
+  key: z.string().nullable(),
+  bytes: z.number().int().positive(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+};
 
 export const ArchiveManifest = z.object({
   format: z.literal("partway-archive"),
@@ -28,16 +42,21 @@ export const ArchiveManifest = z.object({
   rows: z.number().int().nonnegative(),
   /** Sum of the row hashes (sync/rowhash.ts), a whole number too big for JavaScript. */
   hash: z.string().regex(/^-?\d+$/),
-  data: z.object({
-    /** Beside the manifest. CSV with a header, gzip, sealed where a key is named. */
-    file: z.string().regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/),
-    format: z.literal("csv"),
-    compression: z.literal("gzip"),
-    /** Which key opens it; null: it is not sealed. */
-    key: z.string().nullable(),
-    bytes: z.number().int().positive(),
-    sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  }),
+  data: z.discriminatedUnion("format", [
+    /** CSV with a header. */
+    z.object({ ...dataShape, format: z.literal("csv") }),
+    z.object({
+      ...dataShape,
+      format: z.literal("parquet"),
+      /** Bytes of the file's end, which says where its rows are. */
+      footer: z.object({
+        bytes: z.number().int().min(12).max(MOST_FOOTER),
+        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      }),
+      /** What each column is stored as, in the file's order: text is as PostgreSQL prints it. */
+      stored: z.array(StoredColumn).min(1),
+    }),
+  ]),
   /** The machine that wrote it: a folder is on there. */
   host: z.string(),
 });

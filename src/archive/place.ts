@@ -18,8 +18,8 @@ export interface Place {
    * there still. Errors: PlaceFault.
    */
   forget(name: string): Promise<string[]>;
-  /** Errors: NotThere; PlaceFault, also in the middle. */
-  read(name: string): Promise<AsyncIterable<Buffer>>;
+  /** From the byte `from` on (default: its first). Errors: NotThere; PlaceFault, also in the middle. */
+  read(name: string, from?: number): Promise<AsyncIterable<Buffer>>;
   close(): void;
 }
 

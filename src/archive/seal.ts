@@ -27,12 +27,66 @@ export async function* seal(plain: AsyncIterable<Buffer>, key: Buffer): AsyncGen
 
 /** What was sealed. Errors: bad-input where it is not whole, was changed, or another key was used. */
 export async function* unseal(sealed: AsyncIterable<Buffer>, key: Buffer): AsyncGenerator<Buffer> {
-  let fileKey: Buffer | null = null;
-  const bodies = afterHead(sealed, (head) => {
-    if (!head.subarray(0, MAGIC.length).equals(MAGIC)) throw unreadable("it is not sealed by Partway");
-    fileKey = keyOf(key, head.subarray(MAGIC.length));
-  });
-  for await (const { at, piece, isLast } of pieces(bodies, PIECE + TAG_BYTES)) {
+  const opening: Opening = { fileKey: null };
+  yield* opened(
+    afterHead(sealed, (head) => {
+      opening.fileKey = fileKeyOf(head, key);
+    }),
+    opening,
+    0,
+  );
+}
+
+/** Bytes of what was sealed, of a whole file of `sealed` bytes. */
+export function plainBytesOf(sealed: number): number {
+  const body = sealed - HEAD_BYTES;
+  return body - Math.ceil(body / (PIECE + TAG_BYTES)) * TAG_BYTES;
+}
+
+/**
+ * What was sealed, from its byte `from` to its end, without what lies before. `read` gives the sealed file from a byte of
+ * its own on. Errors: as `unseal`.
+ */
+export async function* unsealFrom(
+  read: (from: number) => Promise<AsyncIterable<Buffer>>,
+  key: Buffer,
+  from: number,
+): AsyncGenerator<Buffer> {
+  let head = Buffer.alloc(0);
+  for await (const chunk of await read(0)) {
+    head = Buffer.concat([head, chunk]);
+    if (head.length >= HEAD_BYTES) break;
+  }
+  if (head.length < HEAD_BYTES) throw unreadable("it ends too early");
+  // Before the pieces are asked for: what throws in between would leave them open.
+  const opening: Opening = { fileKey: fileKeyOf(head.subarray(0, HEAD_BYTES), key) };
+  const first = Math.floor(from / PIECE);
+  let skip = from - first * PIECE;
+  const bodies = await read(HEAD_BYTES + first * (PIECE + TAG_BYTES));
+  for await (const plain of opened(bodies, opening, first)) {
+    yield plain.subarray(skip);
+    skip = 0;
+  }
+}
+
+/** The key of the file, once its head has passed. */
+interface Opening {
+  fileKey: Buffer | null;
+}
+
+function fileKeyOf(head: Buffer, key: Buffer): Buffer {
+  if (!head.subarray(0, MAGIC.length).equals(MAGIC)) throw unreadable("it is not sealed by Partway");
+  return keyOf(key, head.subarray(MAGIC.length));
+}
+
+/** `first`: the number of the first piece of `bodies`. */
+async function* opened(
+  bodies: AsyncIterable<Buffer>,
+  opening: Opening,
+  first: number,
+): AsyncGenerator<Buffer> {
+  for await (const { at, piece, isLast } of pieces(bodies, PIECE + TAG_BYTES, first)) {
+    const { fileKey } = opening;
     if (fileKey === null || piece.length < TAG_BYTES) throw unreadable("it ends too early");
     // An empty last piece is what an empty stream is; anywhere else somebody has cut.
     if (piece.length === TAG_BYTES && at > 0) throw unreadable("it ends too early");
@@ -94,10 +148,10 @@ interface Piece {
 }
 
 /** In pieces of `size`, the last of them with what is left: at least one byte, unless the whole is empty. */
-async function* pieces(source: AsyncIterable<Buffer>, size: number): AsyncGenerator<Piece> {
+async function* pieces(source: AsyncIterable<Buffer>, size: number, first = 0): AsyncGenerator<Piece> {
   let held: Buffer[] = [];
   let bytes = 0;
-  let at = 0;
+  let at = first;
   for await (const chunk of source) {
     held.push(chunk);
     bytes += chunk.length;

@@ -11,7 +11,7 @@ const HOW = "Write an absolute path, or s3://bucket/prefix.";
 
 /** `of`: the table or command that says so. Errors: bad-input naming what is wrong. */
 export function whereOf(
-  { to, endpoint, region }: Omit<ArchiveSettings, "keyFile" | "keyEnv">,
+  { to, endpoint, region }: Pick<ArchiveSettings, "to" | "endpoint" | "region">,
   of: string,
 ): Where {
   if (!to.startsWith("s3://")) {

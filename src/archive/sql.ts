@@ -9,6 +9,9 @@ interface Table {
   columns: readonly ColumnInfo[];
 }
 
+/** Money is printed, and read, as its locale has it: the database that it comes back to may have another one. */
+export const MONEY_SQL = "SET LOCAL lc_monetary = 'C'";
+
 /** In the server's own encoding, so that nothing is converted. NULL is nothing, the empty string is "". */
 const format = (encoding: string) => `(FORMAT csv, HEADER true, ENCODING ${literal(encoding)})`;
 

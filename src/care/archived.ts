@@ -87,15 +87,21 @@ export async function ensureArchived(
       return { id: mine.id, manifest: mine.manifest };
     await place.probe();
     const id = newArchiveId(leaf.name);
+    const format = settings.format ?? "csv";
     const { oid, schema, name, bound } = leaf;
-    if (mine !== null) {
-      for (const file of [dataFileOf(mine.id, key), `${mine.id}${MANIFEST_END}`])
+    // Begun in the other format there, it is not gone on with, and what a killed run has left of it would stay.
+    if (open !== null && isSame({ ...open.settings, format }, { ...settings, format }))
+      for (const file of [
+        dataFileOf(open.id, key, open.settings.format ?? "csv"),
+        `${open.id}${MANIFEST_END}`,
+      ])
         for (const note of await place.forget(`${folderOf(table)}${file}`)) work.onNote?.(name, note);
+    if (mine !== null) {
       await session.query(ARCHIVE_SQL.again, [mine.id, id, schema, name]);
     } else await beginArchive(session, { id, table: table.oid, leaf: oid, schema, name, bound }, settings);
     const manifest = await exportLeaf({
       ...{ id, table: { schema: table.schema, name: table.name, column: table.column ?? "" }, leaf, bound },
-      ...{ target: session.target, place, key, signal },
+      ...{ target: session.target, place, key, format, signal },
       onBytes: (step, bytes) => work.onArchive?.(name, step, bytes),
     }).catch(async (error: unknown) => {
       // Another table's columns, or none: what the server says to that helps nobody.
@@ -205,7 +211,7 @@ function haveSameColumns(now: readonly ColumnInfo[], archived: ArchiveManifest["
 
 function isSame(a: ArchiveSettings, b: ArchiveSettings): boolean {
   const keys = ["to", "endpoint", "region", "keyFile", "keyEnv"] as const;
-  return keys.every((key) => a[key] === b[key]);
+  return keys.every((key) => a[key] === b[key]) && (a.format ?? "csv") === (b.format ?? "csv");
 }
 
 /** A place that cannot be used, and a table of archives that is not there, as the operator should read it. */

@@ -11,13 +11,14 @@ import { onSignals } from "./follow.js";
 export function placeOf<T extends PlaceOptions>(
   typed: T,
 ): { place: PlaceOptions; rest: Omit<T, keyof PlaceOptions> } {
-  const { to, endpoint, region, keyFile, keyEnv, ...rest } = typed;
+  const { to, endpoint, region, keyFile, keyEnv, format, ...rest } = typed;
   const place = {
     ...(to === undefined ? {} : { to: to.startsWith("s3://") ? to : resolve(to) }),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
     ...(keyFile === undefined ? {} : { keyFile: resolve(keyFile) }),
     ...(keyEnv === undefined ? {} : { keyEnv }),
+    ...(format === undefined ? {} : { format }),
   };
   return { place, rest };
 }
@@ -54,6 +55,6 @@ export function archiveProgress(): CareWork["onArchive"] {
   return (leaf, step, bytes) => {
     if (performance.now() - last < EVERY_MS) return;
     last = performance.now();
-    process.stderr.write(`${oneLine(leaf)}: ${sized(bytes)} of CSV ${step}\n`);
+    process.stderr.write(`${oneLine(leaf)}: ${sized(bytes)} of rows ${step}\n`);
   };
 }

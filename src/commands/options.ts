@@ -1,6 +1,7 @@
 /** Options that several commands share, so that they read the same everywhere. */
 import { type Command, Option } from "commander";
 import { PHASES } from "../../state/events.js";
+import { archiveFormats } from "../config/schema.js";
 import { badInput } from "../errors.js";
 
 export function withConnection(command: Command): Command {
@@ -75,7 +76,15 @@ export function withLocks(command: Command, held: string): Command {
 
 /** Where archives are, and their key. `to`: what that option says. */
 export function withPlace(command: Command, to: string | null): Command {
-  if (to !== null) command.option("--to <where>", to);
+  if (to !== null)
+    command
+      .option("--to <where>", to)
+      .addOption(
+        new Option(
+          "--format <format>",
+          "what archives are written as: csv (gzipped; the default) or parquet",
+        ).choices([...archiveFormats]),
+      );
   return command
     .option(
       "--key-file <file>",

@@ -125,6 +125,8 @@ export const thresholdsSchema = z.strictObject({
   leafGb: z.number().positive().optional(),
 });
 
+export const archiveFormats = ["csv", "parquet"] as const;
+
 /** Where expired leaves are archived (src/archive/settings.ts reads it). No secret has a place here. */
 export const archiveSchema = z.strictObject({
   /** An absolute path, or `s3://bucket/prefix`. */
@@ -135,6 +137,8 @@ export const archiveSchema = z.strictObject({
   /** Where the key is that archives are sealed with: a file, or a variable of the environment. */
   keyFile: z.string().min(1).optional(),
   keyEnv: z.string().min(1).optional(),
+  /** What they are written as: CSV, gzipped (the default), or Parquet. */
+  format: z.enum(archiveFormats).optional(),
 });
 export type ArchiveSettings = z.output<typeof archiveSchema>;
 

@@ -19,6 +19,8 @@ export const SQLSTATE = {
   diskFull: "53100",
   readOnly: "25006",
   objectInUse: "55006",
+  notInRepertoire: "22021",
+  untranslatable: "22P05",
 } as const;
 
 /** The SQLSTATE of a server error, or null for anything else. */

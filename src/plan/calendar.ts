@@ -100,7 +100,7 @@ function daysOf(year: number, month: number, day: number): number {
 }
 
 /** The inverse: civil_from_days. */
-function civil(days: number): { year: number; month: number; day: number } {
+export function civil(days: number): { year: number; month: number; day: number } {
   const shifted = days + 719_468;
   const era = Math.floor(shifted / 146_097);
   const dayOfEra = shifted - era * 146_097;

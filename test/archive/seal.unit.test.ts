@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { readKey } from "../../src/archive/key.js";
-import { seal, unseal } from "../../src/archive/seal.js";
+import { plainBytesOf, seal, unseal, unsealFrom } from "../../src/archive/seal.js";
 
 const PIECE = 64 * 1024;
 const HEAD = 40;
@@ -36,6 +36,24 @@ test.each([0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 7])(
       expect(length > 16 && bytes.includes(plain.subarray(0, 16))).toBe(false);
       expect((await sealed(plain, size)).equals(bytes)).toBe(false);
     }
+  },
+);
+
+test.each([1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7])(
+  "the end of %d sealed bytes would be read as another part of them, or from another file's",
+  async (length) => {
+    const plain = randomBytes(length);
+    const bytes = await sealed(plain);
+    expect(plainBytesOf(bytes.length)).toBe(length);
+    const from = (file: Buffer) => async (at: number) => cut(file.subarray(at), 999);
+    for (const at of [0, 1, PIECE - 1, PIECE, 2 * PIECE, length - 1].filter((one) => one < length))
+      expect((await whole(unsealFrom(from(bytes), KEY, at))).equals(plain.subarray(at)), String(at)).toBe(
+        true,
+      );
+    const short = bytes.subarray(0, -1);
+    await expect(whole(unsealFrom(from(short), KEY, length - 1))).rejects.toThrow(/cannot be opened/);
+    const other = Buffer.concat([(await sealed(plain)).subarray(0, HEAD), bytes.subarray(HEAD)]);
+    await expect(whole(unsealFrom(from(other), KEY, length - 1))).rejects.toThrow(/cannot be opened/);
   },
 );
 
