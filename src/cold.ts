@@ -186,7 +186,7 @@ export function warm(options: WarmOptions): Promise<WarmReport> {
           ? null
           : await warmLeaf(work, table.oid, target, row, options.acceptChanges === true);
         const fate = options.dropCold === true ? "cold-dropped" : "warmed";
-        if (options.dropCold === true) await dropCopy(work, target, row);
+        if (options.dropCold === true) await dropCopy(work, target, row, sum);
         const leaf: WarmedLeaf = { ...shown(row), ...(sum ?? {}), fate };
         report.leaves.push(leaf);
         options.onLeaf?.(leaf);

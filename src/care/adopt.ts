@@ -1,4 +1,5 @@
 /** Taking over a partitioned table: what its bounds say about it, and the policy that follows. */
+import { coldLeavesOf } from "../cold/store.js";
 import { mergeOptions } from "../config/request.js";
 import type { PartitionPolicy } from "../config/schema.js";
 import type { Session } from "../pg/session.js";
@@ -53,6 +54,7 @@ export async function adoptTable(
     await writePolicy(session, table.oid, policy);
   }
   const { axis } = table;
+  const cold = (await coldLeavesOf(session, table.oid)).map(({ bound }) => bound);
   return {
     table: shownName(table),
     strategy: table.strategy,
@@ -65,7 +67,7 @@ export async function adoptTable(
     gaps:
       axis === null
         ? []
-        : gapsOf(table).map(({ from, to }) => ({ from: textOf(axis, from), to: textOf(axis, to) })),
+        : gapsOf(table, cold).map(({ from, to }) => ({ from: textOf(axis, from), to: textOf(axis, to) })),
     policy,
     stored: write,
   };

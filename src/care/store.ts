@@ -264,7 +264,7 @@ export interface Standing {
   /** The migration that the table takes part in, under its own name or as the new table; null: none. */
   migration: string | null;
   leaving: Leaving[];
-  /** OIDs of leaves that were brought back from an archive or the cold: they do not expire a second time by themselves. */
+  /** OIDs of leaves that were brought back from an archive or the cold, or are on their way into it: they do not expire a second time by themselves. */
   restored: ReadonlySet<string>;
 }
 
@@ -275,7 +275,7 @@ export async function readStanding(session: Session, oid: string): Promise<Stand
   const { migrations, archives, cold, leaving } = row;
   const backOf = (sql: string) => session.rows(z.object({ oid: z.string() }), sql, [oid]);
   const back = archives ? await backOf(ARCHIVE_SQL.restoredOf) : [];
-  if (cold) back.push(...(await backOf(COLD_SQL.warmedOf)));
+  if (cold) back.push(...(await backOf(COLD_SQL.keptOf)));
   const restored = new Set(back.map((one) => one.oid));
   return { migration: migrations ? await openMigration(session, oid) : null, leaving, restored };
 }

@@ -3,10 +3,12 @@ import { pipeline } from "node:stream/promises";
 import { type Sum, SumRow } from "../archive/load.js";
 import { lockSql, sumSql } from "../backup/sql.js";
 import { cancelledBy } from "../backup/stop.js";
+import type { CareWork } from "../care/work.js";
 import type { ColumnInfo } from "../catalog/types.js";
 import { identList, literal, qualified } from "../pg/quote.js";
 import { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
+import { isComputedThere, type Twin } from "./twin.js";
 
 export interface Copied {
   schema: string;
@@ -25,6 +27,11 @@ export async function onOwn<T>(
   return cancelledBy(signal, session, open, () => work(session)).finally(() => session.end());
 }
 
+/** Longest wait for a lock over there, ms: an autovacuum that is in the way yields after deadlock_timeout. */
+export function coldWaitMs({ settings, deadlockMs }: Pick<CareWork, "settings" | "deadlockMs">): number {
+  return Math.max(settings.lockTimeoutMaxMs, deadlockMs + 2000);
+}
+
 /** Count and content hash of a table, foreign ones included, by what the server that is asked reads. */
 export function sumOf(session: Session, { schema, name, columns }: Copied): Promise<Sum> {
   return session.one(SumRow, sumSql({ schema, name, columns: [...columns] }));
@@ -34,7 +41,7 @@ export function sumOf(session: Session, { schema, name, columns }: Copied): Prom
 export async function copyToTwin(
   target: Target,
   cold: Session,
-  leaf: Copied,
+  leaf: Copied & Pick<Twin, "how">,
   signal: AbortSignal,
   onBytes: (bytes: number) => void,
 ): Promise<Sum> {
@@ -42,8 +49,9 @@ export async function copyToTwin(
     session.tx(
       async () => {
         const sum = await sumOf(session, leaf);
-        // What is generated is a plain column there.
-        const names = leaf.columns.map(({ name }) => name);
+        const names = leaf.columns
+          .filter((column) => !isComputedThere(column, leaf.how))
+          .map(({ name }) => name);
         await cold.tx(() => pass(session, cold, leaf, { names, signal, onBytes }));
         return sum;
       },

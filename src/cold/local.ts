@@ -8,7 +8,7 @@ import type { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 
 export const LOCAL_SQL = {
-  /** Roles are those that a query through the table may run as; for a view it is its owner alone. */
+  /** Roles are those that a query through the table may run as, owners of views on it among them. */
   look: /*sql*/ `
 SELECT current_user AS role, pg_get_userbyid(c.relowner) AS owner, c.relrowsecurity AS "rowSecurity",
        current_setting('server_version_num')::int AS version,
@@ -17,7 +17,9 @@ SELECT current_user AS role, pg_get_userbyid(c.relowner) AS owner, c.relrowsecur
        coalesce((SELECT has_server_privilege(s.oid, 'USAGE') FROM pg_foreign_server s WHERE s.srvname = $2), false) AS "mayUse",
        coalesce((SELECT array_agg(m.usename::text) FROM pg_user_mappings m WHERE m.srvname = $2), '{}') AS mapped,
        (SELECT coalesce(json_agg(r.rolname ORDER BY r.rolname), '[]') FROM pg_roles r
-         WHERE r.rolcanlogin AND NOT r.rolsuper AND (has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+         WHERE r.oid IN (SELECT v.relowner FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
+                         WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = c.oid AND v.oid <> c.oid)
+            OR r.rolcanlogin AND NOT r.rolsuper AND (has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
                OR has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE'))) AS readers,
        (SELECT coalesce(json_agg(x.why), '[]') FROM (
           SELECT 'the unique index ' || i.indexrelid::regclass AS why FROM pg_index i
@@ -52,6 +54,10 @@ export interface ColdWay {
   why: string | null;
   /** The user mapping of this role is still to be made. */
   needsMapping: boolean;
+  /** As whom else it is read: they try it before the leaf goes. */
+  users: string[];
+  /** What pg_has_role calls the right to become one of them. */
+  become: "SET" | "MEMBER";
 }
 
 const UNTOUCHED = "Nothing was touched.";
@@ -105,7 +111,11 @@ export async function coldWayOf(
     );
   const why =
     how === "attached" ? null : `PostgreSQL attaches no foreign table beside ${obstacles.join(", ")}`;
-  return { role, owner, server, how, why, needsMapping: !has(role) };
+  const others = [...users].filter((name) => name !== role);
+  return {
+    ...{ role, owner, server, how, why, needsMapping: !has(role), users: others },
+    become: look.version >= 160_000 ? "SET" : "MEMBER",
+  };
 }
 
 function whatIsMissing(look: z.output<typeof Look>, server: string, unmapped: readonly string[]): string {

@@ -8,12 +8,19 @@ import { jsonRows } from "../catalog/json.js";
 import type { ColumnInfo } from "../catalog/types.js";
 import type { Session } from "../pg/session.js";
 
+/** An OID is another one's after a dump and restore: the foreign table is the one that reads the twin. */
 const ROW = /*sql*/ `
 SELECT k.id, k.table_name::oid::text AS "tableOid", k.leaf::text AS leaf, k.leaf_schema AS schema, k.leaf_name AS name,
-       k.bound, k.server, k.foreign_table::text AS "foreignOid", f.relname AS "foreignName", k.how, k.rows::text AS rows,
+       k.bound, k.server, f.oid::text AS "foreignOid", f.relname AS "foreignName", k.how, k.rows::text AS rows,
        k.hash, k.columns, to_char(k.cooled_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS "cooledAt",
        k.warmed_at IS NOT NULL AS "isWarm", k.dropped_at IS NOT NULL AS "isDropped"
-  FROM partway.partition_cold k LEFT JOIN pg_class f ON f.oid = k.foreign_table AND f.relkind = 'f'`;
+  FROM partway.partition_cold k LEFT JOIN LATERAL (
+       SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_foreign_table t ON t.ftrelid = c.oid JOIN pg_foreign_server s ON s.oid = t.ftserver
+        WHERE s.srvname = k.server AND t.ftoptions @> ARRAY['schema_name=' || k.leaf_schema, 'table_name=' || k.leaf_name]
+          AND k.warmed_at IS NULL AND (c.oid = k.foreign_table OR
+              k.cooled_at IS NOT NULL AND n.nspname = k.leaf_schema AND c.relname = k.leaf_name)
+        ORDER BY c.oid = k.foreign_table DESC LIMIT 1) AS f ON true`;
 
 export const COLD_SQL = {
   make: /*sql*/ `
@@ -51,12 +58,13 @@ UPDATE partway.partition_cold SET (rows, hash, columns, verified_at) = ($2::bigi
 UPDATE partway.partition_cold SET (rows, hash, columns, verified_at) = (NULL, NULL, NULL, NULL) WHERE id = $1 AND cooled_at IS NULL`,
   cooled: /*sql*/ `UPDATE partway.partition_cold SET cooled_at = clock_timestamp() WHERE id = $1`,
   warmed: /*sql*/ `
-UPDATE partway.partition_cold SET (warmed_as, warmed_at, foreign_table) = ($2::regclass::oid, clock_timestamp(), NULL) WHERE id = $1`,
+UPDATE partway.partition_cold SET (warmed_as, warmed_at, foreign_table, rows, hash)
+  = ($2::regclass::oid, clock_timestamp(), NULL, $3::bigint, $4) WHERE id = $1`,
   dropped: /*sql*/ `UPDATE partway.partition_cold SET dropped_at = clock_timestamp() WHERE id = $1`,
-  /** Leaves that were brought back: they do not expire by themselves. */
-  warmedOf: /*sql*/ `
-SELECT k.warmed_as::text AS oid FROM partway.partition_cold k
-  JOIN pg_inherits i ON i.inhrelid = k.warmed_as AND i.inhparent = $1::oid`,
+  /** Leaves that were brought back, or whose way into the cold was broken off: they do not expire by themselves. */
+  keptOf: /*sql*/ `
+SELECT i.inhrelid::text AS oid FROM partway.partition_cold k
+  JOIN pg_inherits i ON i.inhparent = $1::oid AND (i.inhrelid = k.warmed_as OR i.inhrelid = k.leaf AND k.cooled_at IS NULL)`,
 } as const;
 
 const ColdRow = z.object({

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { jsonRows } from "../catalog/json.js";
 import type { ColumnInfo } from "../catalog/types.js";
 import { PartwayError } from "../errors.js";
+import { setLocal } from "../pg/locks.js";
 import { ident, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
 import { SQLSTATE, sqlState } from "../pg/sqlstate.js";
@@ -19,6 +20,9 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS "hasSchema", curr
        coalesce((SELECT json_agg(l) FROM unnest($3::text[]) AS l WHERE to_regcollation(l) IS NULL), '[]') AS collations,
        coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $1),
                 has_database_privilege(current_database(), 'CREATE')) AS "mayMake"`,
+  home: /*sql*/ `
+SELECT c.system_identifier || '/' || d.oid AS text FROM pg_control_system() AS c, pg_database d WHERE d.datname = current_database()`,
+  fsync: /*sql*/ `SELECT current_setting('fsync') AS text`,
   sorting: /*sql*/ `
 SELECT d.datcollate || ' ' || d.datctype || ' ' || pg_encoding_to_char(d.encoding) AS text
   FROM pg_database d WHERE d.datname = current_database()`,
@@ -43,6 +47,7 @@ export interface Twin {
   columns: readonly ColumnInfo[];
   /** The bound, as a condition. */
   condition: string;
+  how: "attached" | "beside";
 }
 
 const Means = z.object({
@@ -55,7 +60,10 @@ const Means = z.object({
 });
 const There = z.object({ oid: z.string(), mark: z.string() });
 
-const markOf = (id: string) => `partway: cold leaf ${id}`;
+/** Ends in where it comes from: a copy of the database has the same ids, and must not drop what the original needs. */
+const markOf = (id: string, home: string) => `${markStart(id)}${home}`;
+const markStart = (id: string) => `partway: cold leaf ${id} of `;
+const isOf = (mark: string, id: string) => mark.startsWith(markStart(id));
 const UNTOUCHED = "Nothing was touched, here or there.";
 
 /**
@@ -65,7 +73,7 @@ const UNTOUCHED = "Nothing was touched, here or there.";
 export async function assertTakes(
   session: Session,
   cold: Session,
-  leaf: Omit<Twin, "id" | "condition">,
+  leaf: Omit<Twin, "id" | "condition" | "how">,
   known: readonly string[],
 ): Promise<string[]> {
   const { schema, name, columns } = leaf;
@@ -100,29 +108,80 @@ export async function assertTakes(
         : `There: CREATE SCHEMA ${ident(schema)} AUTHORIZATION ${ident(means.role)};`,
     );
   const there = await cold.maybe(There, TWIN_SQL.there, [schema, name]);
-  if (there !== null && !known.some((id) => there.mark === markOf(id)))
+  if (there !== null && !known.some((id) => isOf(there.mark, id)))
     refuse(
       `the cold server has a ${qualified(schema, name)} already, and it is not what this database has left there`,
       "Give another database, or rename that table there.",
     );
   const [here, far] = [await session.one(Text, TWIN_SQL.sorting), await cold.one(Text, TWIN_SQL.sorting)];
-  return here.text === far.text
-    ? []
-    : [
-        `text is sorted and encoded by ${far.text} there, and by ${here.text} here: < and ORDER BY of text that run there may differ`,
-      ];
+  const fsync = (await cold.one(Text, TWIN_SQL.fsync)).text;
+  const risk = "the cold server runs with fsync = off: a crash of its machine may lose what was copied";
+  const sorted =
+    here.text === far.text
+      ? []
+      : [
+          `text is sorted and encoded by ${far.text} there, and by ${here.text} here: < and ORDER BY of text that run there may differ`,
+        ];
+  return [...(fsync === "off" ? [risk] : []), ...sorted];
 }
 
-/** The twin of `id` away, where there is one; another's is left. True: it is not there any more. */
+/** What tells this database from a dump of it elsewhere. Of a copy of all its files, and of a standby, it is the same. */
+export async function homeOf(session: Session): Promise<string> {
+  return (await session.one(Text, TWIN_SQL.home)).text;
+}
+
+/**
+ * The twin of `id` away, where there is one; another's is left. `isSame`: asked while nobody writes there. True: it is not
+ * there any more.
+ */
 export async function dropTwin(
   cold: Session,
   { id, schema, name }: Pick<Twin, "id" | "schema" | "name">,
+  home: string,
+  isSame: (oid: string) => Promise<boolean> = async () => true,
 ): Promise<boolean> {
-  const there = await cold.maybe(There, TWIN_SQL.there, [schema, name]);
-  if (there === null) return true;
-  if (there.mark !== markOf(id)) return false;
-  await cold.query(`DROP TABLE ${qualified(schema, name)}`);
-  return true;
+  const look = () => cold.maybe(There, TWIN_SQL.there, [schema, name]);
+  return cold.tx(async () => {
+    const there = await look();
+    if (there === null) return true;
+    if (there.mark !== markOf(id, home)) return false;
+    await cold.query(`LOCK TABLE ${qualified(schema, name)} IN ACCESS EXCLUSIVE MODE`);
+    // Who waited may have got another table of that name.
+    if ((await look())?.oid !== there.oid || !(await isSame(there.oid))) return false;
+    await cold.query(`DROP TABLE ${qualified(schema, name)}`);
+    return true;
+  });
+}
+
+/** `work` while nobody writes into the twin there, or puts another table in its place. Errors: `difference`, `lock-busy`. */
+export async function withTwin<T>(
+  cold: Session,
+  row: Pick<Twin, "id" | "schema" | "name">,
+  waitMs: number,
+  work: (oid: string) => Promise<T>,
+): Promise<T> {
+  await cold.begin();
+  try {
+    await setLocal(cold, "lock_timeout", waitMs);
+    await twinOid(cold, row);
+    await cold.query(`LOCK TABLE ${qualified(row.schema, row.name)} IN SHARE ROW EXCLUSIVE MODE`).catch(busy);
+    return await work(await twinOid(cold, row));
+  } finally {
+    await cold.rollback();
+  }
+}
+
+function busy(error: unknown): never {
+  if (sqlState(error) !== SQLSTATE.lockNotAvailable) throw error;
+  throw new PartwayError(
+    "lock-busy",
+    {
+      what: "the copy on the cold server is locked there by somebody else",
+      state: "Nothing was changed here; what was copied is left.",
+      next: "End or wait for who has it locked there, then the same command again.",
+    },
+    { cause: error },
+  );
 }
 
 /** Whether what was made for `id` stands there. */
@@ -130,7 +189,7 @@ export async function hasTwin(
   cold: Session,
   { id, schema, name }: Pick<Twin, "id" | "schema" | "name">,
 ): Promise<boolean> {
-  return (await cold.maybe(There, TWIN_SQL.there, [schema, name]))?.mark === markOf(id);
+  return isOf((await cold.maybe(There, TWIN_SQL.there, [schema, name]))?.mark ?? "", id);
 }
 
 /** OID of the twin there. Errors: `difference` where it is not what was made for `id`. */
@@ -139,7 +198,7 @@ export async function twinOid(
   { id, schema, name }: Pick<Twin, "id" | "schema" | "name">,
 ): Promise<string> {
   const there = await cold.maybe(There, TWIN_SQL.there, [schema, name]);
-  if (there !== null && there.mark === markOf(id)) return there.oid;
+  if (there !== null && isOf(there.mark, id)) return there.oid;
   throw new PartwayError("difference", {
     what: `${qualified(schema, name)} on the cold server is not the copy of ${id}: ${there === null ? "it is not there" : "its comment does not say so"}`,
     state: "Nothing was changed, here or there.",
@@ -147,8 +206,15 @@ export async function twinOid(
   });
 }
 
-/** Makes it, empty. Generated columns are plain ones there: they hold what was computed here. */
-export async function makeTwin(cold: Session, { id, schema, name, columns, condition }: Twin): Promise<void> {
+/**
+ * Makes it, empty. Generated columns are plain ones there, and hold what was computed here; but for stored ones of a leaf
+ * that stays attached: an UPDATE from here leaves them to the server that has them.
+ */
+export async function makeTwin(
+  cold: Session,
+  { id, schema, name, columns, condition, how }: Twin,
+  home: string,
+): Promise<void> {
   const table = qualified(schema, name);
   await cold.query(`CREATE SCHEMA IF NOT EXISTS ${ident(schema)}`).catch((error: unknown) => {
     // Asks for the right to make schemas even where it is there.
@@ -156,12 +222,23 @@ export async function makeTwin(cold: Session, { id, schema, name, columns, condi
   });
   await cold.tx(async () => {
     const lines = [
-      ...columns.map(columnSql),
+      ...columns.map((one) => (isComputedThere(one, how) ? computedSql(one) : columnSql(one))),
       `CONSTRAINT ${ident(`${shorten(name, 50)}_bound`)} CHECK (${condition})`,
     ];
     await cold.query(`CREATE TABLE ${table} (${lines.join(", ")})`);
-    await cold.query(`COMMENT ON TABLE ${table} IS ${literal(markOf(id))}`);
+    await cold.query(`COMMENT ON TABLE ${table} IS ${literal(markOf(id, home))}`);
   });
+}
+
+export function isComputedThere({ generated }: ColumnInfo, how: Twin["how"]): boolean {
+  return how === "attached" && generated === "stored";
+}
+
+/** A generated column with its expression. */
+export function computedSql(column: ColumnInfo): string {
+  const { generated, default: expression, notNull, ...plain } = column;
+  const bare = columnSql({ ...plain, generated, default: expression, notNull: false });
+  return `${bare} GENERATED ALWAYS AS (${expression}) ${(generated ?? "stored").toUpperCase()}${notNull ? " NOT NULL" : ""}`;
 }
 
 /** A column that takes any row it once had. */

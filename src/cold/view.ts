@@ -1,15 +1,15 @@
 /** What the application reads of a cold leaf: a foreign table, and beside a unique index the view of all of them. */
 import { z } from "zod";
 import { type CareTable, shownName } from "../care/table.js";
-import { granteeSql } from "../care/template.js";
 import { readColumns } from "../catalog/columns.js";
-import { readColumnGrants, readDefaultGrantees, readRelationGrants } from "../catalog/grants.js";
 import type { ColumnInfo } from "../catalog/types.js";
 import { PartwayError } from "../errors.js";
 import { ident, identList, literal, qualified } from "../pg/quote.js";
 import type { Session } from "../pg/session.js";
+import { optionList } from "../plan/indexes.js";
 import { shorten } from "../plan/names.js";
-import { columnSql } from "./twin.js";
+import { giveRights, rightsOf } from "./rights.js";
+import { columnSql, computedSql } from "./twin.js";
 
 const MARK = "partway: the table and its cold leaves";
 
@@ -17,8 +17,10 @@ export const VIEW_SQL = {
   there: /*sql*/ `
 SELECT c.relkind::text AS kind, coalesce(obj_description(c.oid, 'pg_class'), '') AS mark
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
+  options: /*sql*/ `SELECT unnest(reloptions) AS option FROM pg_class WHERE oid = $1::regclass`,
 } as const;
 
+const Option = z.object({ option: z.string() });
 const There = z.object({ kind: z.string(), mark: z.string() });
 
 export function viewOf({ schema, name }: Pick<CareTable, "schema" | "name">): string {
@@ -57,8 +59,7 @@ export interface ForeignTable {
 export function foreignSql({ schema, name, server, twin, columns, checks, how }: ForeignTable): string {
   const column = (one: ColumnInfo) => {
     if (one.generated === null || how === "beside") return columnSql(one);
-    const { generated, default: expression, notNull, ...plain } = one;
-    return `${columnSql({ ...plain, generated, default: expression, notNull: false })} GENERATED ALWAYS AS (${expression}) ${generated.toUpperCase()}${notNull ? " NOT NULL" : ""}`;
+    return computedSql(one);
   };
   const lines = [...columns.map(column), ...checks];
   const writes = how === "beside" ? ", updatable 'false'" : "";
@@ -83,20 +84,14 @@ export async function makeView(
     parts.push(`SELECT ${shown.join(", ")} FROM ${qualified(schema, name)}`);
   }
   const view = viewOf(table);
-  await session.query(`CREATE OR REPLACE VIEW ${view} AS ${parts.join(" UNION ALL ")}`);
+  // What somebody has set on it, security_invoker for example, a replacement would take away.
+  const options = made.isThere
+    ? (await session.rows(Option, VIEW_SQL.options, [view])).map(({ option }) => option)
+    : [];
+  const kept = options.length === 0 ? "" : ` WITH (${optionList(options)})`;
+  await session.query(`CREATE OR REPLACE VIEW ${view}${kept} AS ${parts.join(" UNION ALL ")}`);
   if (made.isThere) return;
   await session.query(`COMMENT ON VIEW ${view} IS ${literal(MARK)}`);
-  const others = (await readDefaultGrantees(session, table.oid)).filter((name) => name !== made.owner);
-  if (others.length > 0)
-    await session.query(`REVOKE ALL ON ${view} FROM ${others.map(granteeSql).join(", ")}`);
-  const grants = [
-    ...(await readRelationGrants(session, table.oid)),
-    ...(await readColumnGrants(session, table.oid)),
-  ];
-  for (const { privilege, column, grantee } of grants)
-    if (privilege === "SELECT" && grantee !== made.owner)
-      await session.query(
-        `GRANT SELECT${column === null ? "" : ` (${ident(column)})`} ON ${view} TO ${granteeSql(grantee)}`,
-      );
+  await giveRights(session, view, await rightsOf(session, table.oid), { owner: made.owner, may: ["SELECT"] });
   if (made.owner !== made.role) await session.query(`ALTER VIEW ${view} OWNER TO ${ident(made.owner)}`);
 }

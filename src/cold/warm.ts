@@ -9,21 +9,22 @@ import { cancelledBy } from "../backup/stop.js";
 import { namesIn, takeIdentity } from "../care/create.js";
 import { boundSql, differencesOf, overlapping } from "../care/definition.js";
 import { rowsWait } from "../care/split.js";
+import { Present } from "../care/store.js";
 import { type CareTable, readCareTable, shownName } from "../care/table.js";
 import { readTemplate, standaloneDdl } from "../care/template.js";
 import { type CareWork, inLocks } from "../care/work.js";
 import { readColumns } from "../catalog/columns.js";
 import type { ColumnInfo } from "../catalog/types.js";
 import { PartwayError } from "../errors.js";
-import { type StrongLock, setLocal } from "../pg/locks.js";
+import type { StrongLock } from "../pg/locks.js";
 import { ident, qualified } from "../pg/quote.js";
 import { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
 import { freeName, shorten } from "../plan/names.js";
-import { besideOf, viewLock } from "./cool.js";
-import { onOwn, pass, sumOf } from "./copy.js";
+import { coldWaitMs, onOwn, pass, sumOf } from "./copy.js";
+import { besideOf, EXCHANGE_SQL, viewLock } from "./exchange.js";
 import { COLD_SQL, type ColdRow } from "./store.js";
-import { dropTwin, twinOid } from "./twin.js";
+import { dropTwin, homeOf, withTwin } from "./twin.js";
 import { isViewThere, makeView } from "./view.js";
 
 const AS_IT_WAS = "Nothing was changed: the leaf is cold, and readable as before.";
@@ -60,40 +61,45 @@ export async function warmLeaf(
     },
   ];
   return onOwn(target, signal, async (cold) => {
-    await cold.begin();
-    await setLocal(cold, "lock_timeout", settings.lockTimeoutMaxMs);
-    const twin = await twinOid(cold, row);
-    // Readers go on; who would write waits until the leaf is back here, and then writes into what nobody reads.
-    await cold.query(`LOCK TABLE ${qualified(row.schema, row.name)} IN SHARE ROW EXCLUSIVE MODE`);
-    const sums: Sum[] = [];
-    await inLocks(work, {
-      ...{ purpose: `return of ${row.name}`, parent, state: AS_IT_WAS, strong },
-      before: async () => {
-        const bounded = { name: check, expression: bound.condition };
-        for (const sql of standaloneDdl(template, parent, name, bounded)) await session.query(sql);
-        const onBytes = (bytes: number) => work.onArchive?.(row.name, "read", bytes);
-        await pass(cold, session, row, { names: dataColumns(columns), signal, onBytes, into: made });
-        sums.push(
-          await proven(work, cold, row, { twin, made: { schema: row.schema, name }, acceptsChanges }),
-        );
-      },
-      after: async () => {
-        await session.query(`ALTER TABLE ${made} DROP CONSTRAINT ${ident(check)}`);
-        if (template.identity === "i" && template.leaf !== null)
-          await takeIdentity(session, template.leaf, made);
-        await session.query(COLD_SQL.warmed, [row.id, made]);
-        if (row.how === "beside") {
-          const { owner, role } = template;
-          await makeView(session, table, await besideOf(session, table.oid), { owner, role, isThere });
-        }
-        await session.query(`DROP FOREIGN TABLE ${foreign}`);
-        await session.query(`ALTER TABLE ${made} RENAME TO ${ident(row.name)}`);
-      },
+    // Readers go on; who would write waits until the leaf is back here, or this gives up.
+    const sum = await withTwin(cold, row, coldWaitMs(work), async (twin) => {
+      const sums: Sum[] = [];
+      await inLocks(work, {
+        ...{ purpose: `return of ${row.name}`, parent, state: AS_IT_WAS, strong },
+        before: async () => {
+          const bounded = { name: check, expression: bound.condition };
+          for (const sql of standaloneDdl(template, parent, name, bounded)) await session.query(sql);
+          const onBytes = (bytes: number) => work.onArchive?.(row.name, "read", bytes);
+          await pass(cold, session, row, { names: dataColumns(columns), signal, onBytes, into: made });
+          sums.push(
+            await proven(work, cold, row, { twin, made: { schema: row.schema, name }, acceptsChanges }),
+          );
+        },
+        // It may hold the table here, which we want: no server sees that, and it would wait for all of our tries.
+        ready: async () => {
+          const { present } = await cold.one(Present, EXCHANGE_SQL.waited, [twin, cold.pid]);
+          if (present === "true") throw writerWaits(row);
+        },
+        after: async () => {
+          await session.query(`ALTER TABLE ${made} DROP CONSTRAINT ${ident(check)}`);
+          if (template.identity === "i" && template.leaf !== null)
+            await takeIdentity(session, template.leaf, made);
+          const [sum] = sums;
+          if (sum === undefined) throw new Error("the leaf is filled and was not counted");
+          await session.query(COLD_SQL.warmed, [row.id, made, sum.rows, sum.hash]);
+          if (row.how === "beside") {
+            const { owner, role } = template;
+            await makeView(session, table, await besideOf(session, table.oid), { owner, role, isThere });
+          }
+          await session.query(`DROP FOREIGN TABLE ${foreign}`);
+          await session.query(`ALTER TABLE ${made} RENAME TO ${ident(row.name)}`);
+        },
+      });
+      const [sum] = sums;
+      if (sum === undefined) throw new Error("the leaf is back and was not counted");
+      return sum;
     });
-    await cold.rollback();
     await session.query(`ANALYZE ${back}`);
-    const [sum] = sums;
-    if (sum === undefined) throw new Error("the leaf is back and was not counted");
     return sum;
   });
 }
@@ -126,6 +132,14 @@ async function proven(
     `the rows of ${row.name} that came back are not those on the cold server: count or content hash differ`,
     "The same command again; if it stays so, look at the types there.",
   );
+}
+
+function writerWaits({ name }: ColdRow): PartwayError {
+  return new PartwayError("lock-busy", {
+    what: `somebody waits on the cold server to write into ${name}`,
+    state: AS_IT_WAS,
+    next: "The same command again, when it is written no more.",
+  });
 }
 
 const Oid = z.object({ oid: z.string() });
@@ -163,12 +177,21 @@ async function assertFits(work: CareWork, table: CareTable, row: ColdRow, column
   return bound;
 }
 
-/** The cold copy of a leaf that is back away. Errors: `refused` where what stands there is not that copy. */
-export async function dropCopy(work: CareWork, target: Target, row: ColdRow): Promise<void> {
+/**
+ * The cold copy of a leaf that is back away. Errors: `refused` where what stands there is not that copy, or its rows are
+ * not those that came back.
+ */
+export async function dropCopy(work: CareWork, target: Target, row: ColdRow, sum: Sum | null): Promise<void> {
+  const back = sum ?? row;
   await onOwn(target, work.signal, async (cold) => {
-    if (!(await dropTwin(cold, row)))
+    const isSame = async (oid: string) => {
+      const columns = inOrder(row.columns ?? [], await readColumns(cold, oid));
+      const there = await sumOf(cold, { schema: row.schema, name: row.name, columns });
+      return there.rows === back.rows && there.hash === back.hash;
+    };
+    if (!(await dropTwin(cold, row, await homeOf(work.session), isSame)))
       throw new PartwayError("refused", {
-        what: `${qualified(row.schema, row.name)} on the cold server is not the copy of ${row.name}`,
+        what: `${qualified(row.schema, row.name)} on the cold server is not the copy of ${row.name} that this database has made, or was changed since the leaf came back`,
         state: "The leaf is back, and in its table; nothing was dropped there.",
         next: "Look there, and drop it by hand if it is to go.",
       });

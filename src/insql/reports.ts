@@ -72,7 +72,12 @@ BEGIN
     IF level IS NOT NULL THEN RETURN NEXT; END IF;
     FOR l IN SELECT lower(m) AS a, upper(m) AS z FROM (
                SELECT unnest(nummultirange(numrange(least(min(v.from_low), min(v.to_low)), greatest(max(v.to_high), max(v.from_high))))
-                        - range_agg(numrange(v.from_low, v.to_high))) AS m
+                        - range_agg(numrange(v.from_low, v.to_high))
+                        - coalesce((SELECT range_agg(numrange(CASE WHEN k.ends[1] <> 'MINVALUE' THEN partway._position(p.kind, k.ends[1], false) END,
+                                                              CASE WHEN k.ends[2] <> 'MAXVALUE' THEN partway._position(p.kind, k.ends[2], true) END))
+                                      FROM (SELECT regexp_match(c.bound, '^FOR VALUES FROM \\(''?([^'')]*)''?\\) TO \\(''?([^'')]*)''?\\)$') AS ends
+                                              FROM partway._cold(of_table) AS c WHERE c.is_cold) AS k WHERE k.ends IS NOT NULL),
+                                   nummultirange())) AS m
                  FROM partway._leaves(of_table) AS v WHERE v.has_place AND NOT v.is_pending) AS u ORDER BY 1 LOOP
       level := 'WARNING'; code := 'gap';
       what := format('no leaf from %s to %s', partway._text(p.key_type, l.a), partway._text(p.key_type, l.z));

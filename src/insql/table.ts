@@ -283,13 +283,29 @@ BEGIN
 END`,
   },
   {
+    name: "_cold",
+    args: "of_table oid",
+    returns: "TABLE(leaf oid, warmed_as oid, is_cold boolean, bound text)",
+    volatility: "VOLATILE",
+    language: "plpgsql",
+    about: "what partway cool has begun, moved to another server, or partway warm has brought back",
+    body: /*sql*/ `
+BEGIN
+  IF to_regclass('partway.partition_cold') IS NULL THEN RETURN; END IF;
+  RETURN QUERY EXECUTE
+    'SELECT k.leaf, k.warmed_as, k.cooled_at IS NOT NULL AND k.warmed_at IS NULL, k.bound
+       FROM partway.partition_cold k WHERE k.table_name::oid = $1 OR k.warmed_as IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1)'
+    USING of_table;
+END`,
+  },
+  {
     name: "_expired",
     args: "of_table oid, months integer",
     returns: "TABLE(oid oid, nsp text, name text, bound text)",
     volatility: "VOLATILE",
     language: "plpgsql",
     about:
-      "the leaves whose upper bound is not above now minus the retention, oldest first; not those brought back from an archive",
+      "the leaves whose upper bound is not above now minus the retention, oldest first; not those brought back from an archive or the cold, or on their way into it",
     body: /*sql*/ `
 DECLARE
   p record;
@@ -314,7 +330,10 @@ BEGIN
   IF months IS NULL AND p.retention_unit IS NULL THEN RETURN; END IF;
   RETURN QUERY SELECT l.oid, l.nsp, l.name, l.bound FROM partway._leaves(of_table) AS l
     WHERE l.kind <> 'foreign' AND NOT l.is_pending AND l.has_place AND l.to_high <= cutoff
-      AND l.oid NOT IN (SELECT r FROM partway._archived(of_table, 'restored') AS r) ORDER BY l.at_row;
+      AND l.oid NOT IN (SELECT r FROM partway._archived(of_table, 'restored') AS r)
+      -- Brought back from the cold, or on its way into it.
+      AND NOT EXISTS (SELECT FROM partway._cold(of_table) AS k WHERE l.oid = k.warmed_as OR l.oid = k.leaf AND NOT k.is_cold)
+    ORDER BY l.at_row;
 END`,
   },
   {

@@ -275,6 +275,7 @@ test("a cold leaf would be a gap, and one that came back would be gone the next 
   const url = to.url;
   await adopt({ url, tables: ["public.orders"], policy: { retention: "2w", expired: "drop", ahead: 0 } });
   await cool({ ...to, leaves: [OLD], apply: true });
+  expect(await adopt({ url, tables: ["public.orders"], policy: {} })).toMatchObject([{ gaps: [] }]);
   const now = "2024-02-20 00:00:00";
   const [report] = await health({ url, now });
   expect(report?.findings.map(({ code }) => code)).toEqual(["expired"]);

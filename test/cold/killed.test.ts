@@ -72,7 +72,7 @@ const CHAIN: typeof EARLY = [
   [COOL, "before", /^COMMIT of: ALTER VIEW/],
   [COOL, "after", /^COMMIT of: ALTER VIEW/],
   [WARM, "before", /^COMMIT of: CREATE TABLE "public"."orders_\S+ .* RENAME/],
-  [WARM, "after", /^DROP TABLE "public"/],
+  [WARM, "after", /^COMMIT of: DROP TABLE "public"/],
 ];
 
 test("killed again and again on its way there and back, a leaf's rows would be lost, or no run take it on", async () => {

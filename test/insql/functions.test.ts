@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { ARCHIVE_SQL } from "../../src/archive/store.js";
 import { health } from "../../src/care.js";
+import { COLD_SQL } from "../../src/cold/store.js";
 import { installSql, sqlScript, uninstallSql } from "../../src/in-database.js";
 import { isInner, signature } from "../../src/insql/function.js";
 import { install } from "../../src/insql/install.js";
@@ -328,6 +329,29 @@ describe("a table with leaves that are old", () => {
     expect(await scene.leaves()).toContain("orders_back");
   });
 
+  test("would be dropped although it was brought back from the cold, or is on its way into it", async () => {
+    await open({ ahead: 1, retention: "1mo", expired: "drop" }, ...LEAVES);
+    expect(await run("drop_old_partitions('orders')")).toHaveLength(1);
+    await session.query(COLD_SQL.make);
+    const kept = async (set: string) => {
+      await session.query("DELETE FROM partway.partition_cold");
+      await session.query(
+        `INSERT INTO partway.partition_cold (id, table_name, leaf, leaf_schema, leaf_name, bound, server, how)
+         SELECT 'x', 'public.orders', c.oid, 'public', c.relname, '', 'cold', 'beside' FROM pg_class c WHERE c.relname = 'orders_2025_11'`,
+      );
+      await session.query(`UPDATE partway.partition_cold SET ${set}`);
+      expect(await run("drop_old_partitions('orders', NULL, false)"), set).toEqual([]);
+      const { retired } = await scene.maintain("apply", NOW);
+      expect(retired, set).toEqual([]);
+      expect(await scene.leaves()).toContain("orders_2025_11");
+    };
+    await kept("begun_at = now()");
+    await kept("leaf = 1, warmed_as = leaf, cooled_at = now(), warmed_at = now()");
+    // A foreign leaf is nobody's to drop.
+    await session.query("UPDATE partway.partition_cold SET leaf = 1, warmed_as = NULL, warmed_at = NULL");
+    expect(await run("drop_old_partitions('orders')")).toHaveLength(1);
+  });
+
   test("would get no new leaf where what is expired is to be archived, or lose it unarchived", async () => {
     const archive = { to: "/var/archive" };
     await open({ ahead: 1, retention: "1mo", expired: "archive", archive }, ...LEAVES);
@@ -417,6 +441,14 @@ test("health would say another thing in the database than at the terminal", asyn
     "CREATE TABLE public.orders_2026_05 PARTITION OF public.orders FOR VALUES FROM ('2026-05-01') TO ('2026-06-01')",
   );
   await see("2026-01-10 00:00:00");
+  // A part of the gap is cold.
+  await session.query(COLD_SQL.make);
+  await session.query(
+    `INSERT INTO partway.partition_cold (id, table_name, leaf, leaf_schema, leaf_name, bound, server, how, cooled_at)
+     VALUES ('x', 'public.orders', 1, 'public', 'cold', $1, 'cold', 'beside', now())`,
+    ["FOR VALUES FROM ('2026-02-01 00:00:00+00') TO ('2026-05-01 00:00:00+00')"],
+  );
+  expect(await same("2026-01-10 00:00:00")).not.toContain("gap");
   await session.query("CREATE TABLE public.rest PARTITION OF public.orders DEFAULT");
   await session.query("INSERT INTO public.orders (at, note) VALUES ('2030-01-01', 'waits')");
   await session.query("CREATE INDEX orders_only ON ONLY public.orders (note, at)");
