@@ -9,6 +9,7 @@ import { connected } from "./care.js";
 import { readColumns } from "./catalog/columns.js";
 import { coolLeaf } from "./cold/cool.js";
 import { coldWayOf, makeMapping } from "./cold/local.js";
+import { ownNote } from "./cold/own.js";
 import { type ColdRow, coldRows } from "./cold/store.js";
 import { assertTakes } from "./cold/twin.js";
 import { isViewThere, viewOf } from "./cold/view.js";
@@ -272,6 +273,7 @@ async function assertRoom(
     const ids = known.filter(({ leaf }) => leaf === oid).map(({ id }) => id);
     const columns = await readColumns(session, oid);
     for (const note of await assertTakes(session, cold, { schema, name, columns }, ids)) notes.add(note);
+    for (const note of await ownNote(session, { oid, name })) notes.add(note);
   }
   return [...notes];
 }

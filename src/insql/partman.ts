@@ -199,10 +199,16 @@ async function nothingKept(session: Session, table: CareTable, restored: Readonl
   const back = table.leaves.filter(({ oid }) => restored.has(oid)).map(({ name }) => name);
   const open: string[] = [];
   for (const { oid, name } of table.leaves) if ((await openArchive(session, oid)) !== null) open.push(name);
-  if (back.length === 0 && open.length === 0) return;
+  const foreign = table.leaves.filter(({ kind }) => kind === "foreign").map(({ name }) => name);
+  if (back.length === 0 && open.length === 0 && foreign.length === 0) return;
   const what = [
-    ...(back.length === 0 ? [] : [`leaves were brought back from an archive: ${back.join(", ")}`]),
+    ...(back.length === 0
+      ? []
+      : [
+          `leaves were brought back from an archive or the cold, or are on their way into it: ${back.join(", ")}`,
+        ]),
     ...(open.length === 0 ? [] : [`the archive of leaves is under way: ${open.join(", ")}`]),
+    ...(foreign.length === 0 ? [] : [`leaves are on another server: ${foreign.join(", ")}`]),
   ].join("; ");
   throw new PartwayError("refused", {
     what: `pg_partman would take away, by the retention of ${shownName(table)}, what is not to go: ${what}`,

@@ -51,6 +51,15 @@ test("a column that came while the leaf was copied would be gone with it", async
   expect(await texts(`SELECT extra AS text FROM public.${OLD} WHERE id = 5`, far)).toEqual(["precious 5"]);
 });
 
+test("what only the leaf has would go with it, and nobody be told", async () => {
+  const { to, session } = await open(true);
+  const said = async () => (await cool({ ...to, leaves: [OLD] })).notes.join("\n");
+  expect(await said()).not.toMatch(/of its own/);
+  await session.query(`CREATE INDEX lone ON public.${OLD} (amount)`);
+  await session.query(`ALTER TABLE public.${OLD} ADD CONSTRAINT cheap CHECK (amount < 1e5)`);
+  expect(await said()).toMatch(/of its own, .*: the constraint cheap, the index lone/);
+});
+
 test("a NOT NULL that came after the copy was proven would be an error for ever", async () => {
   const { to, session, values } = await open(false);
   await session.query("UPDATE public.orders SET note = '' WHERE note IS NULL");
