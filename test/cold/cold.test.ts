@@ -9,7 +9,7 @@ import { coldLeaves, cool, warm } from "../../src/cold.js";
 import { PartwayError } from "../../src/errors.js";
 import { Session } from "../../src/pg/session.js";
 import { asAdmin, targetOf } from "../support/database.js";
-import { type ColdScene, NEW, OLD, openColdScene } from "./scene.js";
+import { after, type ColdScene, NEW, OLD, openColdScene } from "./scene.js";
 
 let scene: ColdScene;
 const open = async (options: { unique: boolean; bare?: boolean }) => {
@@ -140,23 +140,6 @@ test("a reader of the table itself would miss the rows of a leaf that is exchang
   expect(seen).toEqual(new Set(["2001"]));
 });
 
-/** Has `late` run right after the statement that `is` recognises, before anything else is done. */
-function after(is: (sql: string) => boolean, late: () => Promise<unknown>): void {
-  const original = Session.prototype.query;
-  let done = false;
-  vi.spyOn(Session.prototype, "query").mockImplementation(async function (
-    this: Session,
-    ...asked: Parameters<Session["query"]>
-  ) {
-    const result = await original.apply(this, asked);
-    if (!done && is(asked[0])) {
-      done = true;
-      await late();
-    }
-    return result;
-  });
-}
-
 /** Resolves when a statement of `who` waits for a lock. */
 async function waits(who: Session, watcher: Session): Promise<void> {
   const sql = `SELECT count(*)::text AS text FROM pg_locks WHERE NOT granted AND pid = ${who.pid}`;
@@ -184,8 +167,10 @@ test("a writer who waits for the leaf while it is compared would be ended by the
   const { to, hot, values, texts } = await open({ unique: true });
   const [writer, watcher] = [await hot.session(), await hot.session()];
   const writes: Promise<unknown>[] = [];
+  // The first one is that of the copy, over there.
+  let locks = 0;
   after(
-    (sql) => /^LOCK TABLE .* SHARE ROW EXCLUSIVE/.test(sql),
+    (sql) => /^LOCK TABLE .* SHARE ROW EXCLUSIVE/.test(sql) && ++locks === 2,
     async () => {
       writes.push(writer.query("UPDATE public.orders SET note = 'late' WHERE id = 5"));
       await waits(writer, watcher);

@@ -3,9 +3,8 @@ import { afterEach, expect, test, vi } from "vitest";
 import { COLD_SQL } from "../../src/cold/store.js";
 import { cool, warm } from "../../src/cold.js";
 import { ident } from "../../src/pg/quote.js";
-import { Session } from "../../src/pg/session.js";
 import { asAdmin, targetOf } from "../support/database.js";
-import { type ColdScene, mappingSql, NEW, OLD, openColdScene } from "./scene.js";
+import { after, type ColdScene, mappingSql, NEW, OLD, openColdScene } from "./scene.js";
 
 let scene: ColdScene;
 afterEach(async () => {
@@ -16,23 +15,6 @@ const open = async (unique: boolean) => {
   scene = await openColdScene({ unique });
   return scene;
 };
-
-/** Has `late` run right after the statement that `is` recognises, before anything else is done. */
-function after(is: (sql: string) => boolean, late: () => Promise<unknown>): void {
-  const original = Session.prototype.query;
-  let done = false;
-  vi.spyOn(Session.prototype, "query").mockImplementation(async function (
-    this: Session,
-    ...asked: Parameters<Session["query"]>
-  ) {
-    const result = await original.apply(this, asked);
-    if (!done && is(asked[0])) {
-      done = true;
-      await late();
-    }
-    return result;
-  });
-}
 
 test("a column that came while the leaf was copied would be gone with it", async () => {
   const { to, session, texts, far } = await open(true);

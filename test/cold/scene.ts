@@ -1,7 +1,8 @@
 /** Two databases of one server: a table of months in the one, and a foreign server that reads the other. */
+import { vi } from "vitest";
 import { z } from "zod";
 import { ident, literal } from "../../src/pg/quote.js";
-import type { Session } from "../../src/pg/session.js";
+import { Session } from "../../src/pg/session.js";
 import { asAdmin, freshDatabase, type TestDatabase, targetOf } from "../support/database.js";
 
 export const [TABLE, OLD, NEW] = ["public.orders", "orders_2024_01", "orders_2024_02"];
@@ -77,4 +78,21 @@ export async function openColdScene(options: { unique: boolean; bare?: boolean }
 export function mappingSql(role: string, cold: TestDatabase): string {
   const { user, password } = targetOf(cold.ownerUrl);
   return `CREATE USER MAPPING FOR ${ident(role)} SERVER partway_cold OPTIONS (user ${literal(user)}, password ${literal(password?.reveal() ?? "")})`;
+}
+
+/** Has `late` run right after the statement that `is` recognises, before anything else is done. */
+export function after(is: (sql: string) => boolean, late: () => Promise<unknown>): void {
+  const original = Session.prototype.query;
+  let done = false;
+  vi.spyOn(Session.prototype, "query").mockImplementation(async function (
+    this: Session,
+    ...asked: Parameters<Session["query"]>
+  ) {
+    const result = await original.apply(this, asked);
+    if (!done && is(asked[0])) {
+      done = true;
+      await late();
+    }
+    return result;
+  });
 }
