@@ -317,7 +317,9 @@ describe.skipIf(skipped)(`pg_cron and pg_partman${why}`, () => {
         );
       await expect(handover({ ...options("kept"), apply: true })).rejects.toMatchObject({
         kind: "refused",
-        message: expect.stringMatching(new RegExp(`back from an archive: ${back}; .*under way: ${open}$`)),
+        message: expect.stringMatching(
+          new RegExp(`back from an archive or the cold, .*: ${back}; .*under way: ${open}$`),
+        ),
       });
       expect(await enabled(oid)).toEqual(["true"]);
       await admin.query("DELETE FROM partway.partition_archive");
