@@ -129,8 +129,8 @@ export class Sampler {
 
 function slotFacts(slot: SlotStatus | null): { slot?: SlotFacts } {
   if (slot === null) return {};
-  const { retainedBytes, keptBytes, status } = slot;
-  return { slot: { retainedBytes, keptBytes, status } };
+  const { name, ...facts } = slot;
+  return { slot: facts };
 }
 
 /** The change log that grows now; null where the locks are sought and held: nothing is asked or written beside them. */

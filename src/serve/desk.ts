@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { withSession } from "../api.js";
 import type { HealthStatus } from "../care/health.js";
 import { readCareTable } from "../care/table.js";
-import { type MaintainOutcome, maintain } from "../care.js";
+import { type MaintainOptions, type MaintainOutcome, maintain } from "../care.js";
 import { UnknownTable } from "../errors.js";
 import type { Session } from "../pg/session.js";
 import type { Target } from "../pg/target.js";
@@ -22,6 +22,7 @@ export interface DeskOptions {
   /** Jobs at work in this process. */
   running(): ReadonlySet<string>;
   signal: AbortSignal;
+  onNote: MaintainOptions["onNote"];
   /** Instead of the database's clock, for tests. */
   clock?: ((session: Session) => Promise<Date>) | undefined;
 }
@@ -112,12 +113,12 @@ export class Desk {
 
   async #maintain(
     table: string | undefined,
-    how: Omit<Parameters<typeof maintain>[0], "url" | "tables" | "signal" | "now">,
+    how: Omit<Parameters<typeof maintain>[0], "url" | "tables" | "signal" | "now" | "onNote">,
   ): Promise<MaintainOutcome[]> {
-    const { clock } = this.#options;
+    const { clock, onNote } = this.#options;
     const tables = table === undefined ? [] : [table];
     const now = clock === undefined ? undefined : clockText(await this.#read(async (_, time) => time));
-    return (await maintain({ ...this.#connection(), ...how, tables, now })).tables;
+    return (await maintain({ ...this.#connection(), ...how, tables, now, onNote })).tables;
   }
 
   #connection(): { url: string | undefined; signal: AbortSignal } {

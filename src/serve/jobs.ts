@@ -1,7 +1,7 @@
 /** What each kind of job does: the care's own API, as the commands use it. */
 
 import type { HealthReport } from "../care/health.js";
-import { health, type MaintainOutcome, maintain } from "../care.js";
+import { health, type MaintainOptions, type MaintainOutcome, maintain } from "../care.js";
 import { type PartwayError, UnknownTable } from "../errors.js";
 import { analyze, type UpkeepOutcome, vacuum } from "../upkeep.js";
 import type { JobResult } from "./scheduler.js";
@@ -11,6 +11,7 @@ export interface CareFor {
   url: string | undefined;
   /** Instead of the database's clock, for tests. */
   now?: string | undefined;
+  onNote?: MaintainOptions["onNote"];
 }
 
 /** Errors: of the first table that failed, when the others are done; `MaintenanceBusy`. */

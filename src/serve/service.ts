@@ -63,13 +63,15 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     if (clock === undefined) return undefined;
     return clockText(new Date((await desk.status()).now));
   };
+  // What an archive has left at its place, and nobody removes.
+  const onNote = (leaf: string, note: string) => tell({ event: "warning", message: `${leaf}: ${note}` });
   const { jobs, catchUp } = settings;
   const scheduler = new Scheduler({
     ...{ target, catchUp, jobs, runner, clock, tell: onJob },
-    run: async (job, signal) => runJob(job, { url, now: await nowText() }, signal),
+    run: async (job, signal) => runJob(job, { url, now: await nowText(), onNote }, signal),
   });
   const desk = new Desk({
-    ...{ target, url, clock, signal: ending.signal },
+    ...{ target, url, clock, signal: ending.signal, onNote },
     settings,
     running: () => scheduler.running,
   });

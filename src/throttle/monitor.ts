@@ -154,7 +154,7 @@ export class Monitor {
       "wal-rate":
         wal !== undefined && "error" in wal ? { unreadable: wal.error } : { value: this.#wal.rate() },
       "checkpoint-wal": number(answers.checkpoint),
-      "slot-wal": settings.maxSlotWal === null ? { value: null } : slotWal(answers.slot),
+      "slot-wal": slotWal(answers.slot),
       canary: await this.#sing(session),
     };
     const held: Held[] = [];

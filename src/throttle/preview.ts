@@ -101,7 +101,7 @@ async function readings(
     ["xmin-age", xminAge(answers.xmin)],
     ["wal-rate", wal !== undefined && "error" in wal ? { unreadable: wal.error } : { value: null }],
     ["checkpoint-wal", number(answers.checkpoint)],
-    ["slot-wal", settings.maxSlotWal === null ? { value: null } : slotWal(answers.slot)],
+    ["slot-wal", slotWal(answers.slot)],
   ];
 }
 

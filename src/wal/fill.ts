@@ -42,6 +42,8 @@ const MESSAGES = 20_000;
 const PIECE = 2000;
 /** The slot is moved on after so many bytes of WAL that had nothing for it. */
 const IDLE_BYTES = 1_048_576n;
+/** More than this is not kept by a slot that has nothing to read: one segment of WAL. */
+const KEPT_BYTES = 16_777_216;
 
 const SQL = {
   flushed: /*sql*/ `SELECT pg_current_wal_flush_lsn()::text AS lsn`,
@@ -51,6 +53,8 @@ const SQL = {
   touch: (table: string) => /*sql*/ `UPDATE ${table} SET touched = touched + 1`,
   behind: /*sql*/ `
 SELECT (confirmed_flush_lsn < $2::pg_lsn)::text AS behind FROM pg_replication_slots WHERE slot_name = $1`,
+  keepsMuch: /*sql*/ `
+SELECT (pg_wal_lsn_diff($2::pg_lsn, restart_lsn) > $3::numeric)::text AS yes FROM pg_replication_slots WHERE slot_name = $1`,
   advance: /*sql*/ `SELECT pg_replication_slot_advance($1, $2::pg_lsn)`,
   /** A function's rows are kept by the server, in a file when they are many, and come in pieces. */
   peek: (slot: string, upTo: string, limit: number) => /*sql*/ `
@@ -208,11 +212,24 @@ async function fillOnce(session: Session, context: FillContext): Promise<Filled 
     const flushed = (await session.one(Lsn, SQL.flushed)).lsn;
     const found = await read(session, plan, from, flushed, MESSAGES);
     const to = reached(found, from, lsnOf(flushed));
-    const isMoved = found.rows > 0 || to - from > IDLE_BYTES || (!found.complete && to > from);
+    const isMoved =
+      found.rows > 0 ||
+      to - from > IDLE_BYTES ||
+      (to > from && (!found.complete || (await keepsMuch(session, plan, flushed))));
     if (isMoved) await session.query(SQL.move(walNames(plan).position), [lsnText(to)]);
     await untilVisible(session, found.xids, signal);
     return { rows: found.rows, complete: found.complete, readTo: to, isMoved };
   });
+}
+
+/**
+ * The server lets go of WAL behind a note of its own (every 15 s at most) that the slot has passed. Where nobody writes, no
+ * megabyte would ever come to pass it for: a copy that is held because of what the slot keeps would be held for ever.
+ */
+async function keepsMuch(session: Session, plan: Plan, flushed: string): Promise<boolean> {
+  const Row = z.object({ yes: z.string().nullable() });
+  const found = await session.maybe(Row, SQL.keepsMuch, [walNames(plan).slot, flushed, KEPT_BYTES]);
+  return found?.yes === "true";
 }
 
 /** A COMMIT that the server has on its disk has everything before it there too, whoever wrote with synchronous_commit off. */

@@ -10,8 +10,6 @@ const CLIENTS = 4;
 const PAIRS_BY_ID = 2;
 
 const STATES = ["none", "capture", "window", "after"] as const;
-type State = (typeof STATES)[number];
-type Rates = Record<State, number>;
 
 /**
  * Four databases alike: no migration, one ready for cutover, one in the window, one finalized. No process is at work,
@@ -37,8 +35,13 @@ export async function saturate(
           });
           const urls = { none, capture, window, after };
           return {
-            ...(await inTurn(urls, "both", pairs, seconds, shape.rows)),
-            ...byId(await inTurn(urls, "id", Math.min(PAIRS_BY_ID, pairs), seconds, shape.rows)),
+            ...(await inTurn(urls, STATES, { by: "both", pairs, seconds, rows: shape.rows })),
+            ...byId(
+              await inTurn(urls, STATES, {
+                ...{ by: "id", pairs: Math.min(PAIRS_BY_ID, pairs) },
+                ...{ seconds, rows: shape.rows },
+              }),
+            ),
           };
         }),
       ),
@@ -46,30 +49,41 @@ export async function saturate(
   );
 }
 
-/** The middle rate of each state, the writers' errors, and as `<state>Kept` the middle share of the rate without a migration. */
-async function inTurn(
-  urls: Record<State, string>,
-  by: "both" | "id",
-  pairs: number,
-  seconds: number,
-  rows: number,
+export interface Turns {
+  by: "both" | "id";
+  pairs: number;
+  seconds: number;
+  rows: number;
+  /** After each measurement. */
+  settle?(url: string): Promise<void>;
+}
+
+/**
+ * Writers that send their next at once, by turns at the databases of `urls`, of which `none` has no migration. Gives the
+ * middle rate of each, the writers' errors, and as `<state>Kept` the middle share of the rate without a migration.
+ */
+export async function inTurn<S extends string>(
+  urls: Readonly<Record<S | "none", string>>,
+  states: readonly (S | "none")[],
+  { by, pairs, seconds, rows, settle }: Turns,
 ): Promise<Record<string, number>> {
-  const rounds: Rates[] = [];
+  const rounds: Map<string, number>[] = [];
   let errors = 0;
   for (let pair = 0; pair < pairs; pair++) {
-    const round: Rates = { none: 0, capture: 0, window: 0, after: 0 };
-    for (const state of rotated(STATES, pair)) {
+    const round = new Map<string, number>();
+    for (const state of rotated(states, pair)) {
       const rate = await rateOf({ url: urls[state], perSecond: null, clients: CLIENTS, rows, by }, seconds);
-      round[state] = rate.perSecond;
+      round.set(state, rate.perSecond);
       errors += rate.errors;
+      await settle?.(urls[state]);
     }
     rounds.push(round);
   }
-  const middle = (of: (one: Rates) => number | null): number =>
+  const middle = (of: (one: Map<string, number>) => number | null): number =>
     median(rounds.map(of).filter((value) => value !== null)) ?? 0;
-  const values = STATES.flatMap((state) => [
-    [state, middle((round) => round[state])],
-    [`${state}Kept`, middle((round) => ratio(round[state], round.none))],
+  const values = states.flatMap((state) => [
+    [state, middle((round) => round.get(state) ?? 0)],
+    [`${state}Kept`, middle((round) => ratio(round.get(state) ?? 0, round.get("none") ?? 0))],
   ]);
   return { ...Object.fromEntries(values), errors };
 }

@@ -1,15 +1,11 @@
 /** What capture through the write-ahead log leaves of the throughput, beside capture by triggers, each with its process. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { connected, numberOf, withCopy } from "./database.js";
-import { rateOf } from "./keyset.js";
 import { inFolder, runArgs } from "./partway.js";
-import { rotated } from "./saturation.js";
-import { median, ratio } from "./stats.js";
+import { inTurn } from "./saturation.js";
 import type { Shape } from "./table.js";
 
-const CLIENTS = 4;
 const STATES = ["none", "trigger", "wal"] as const;
-type State = (typeof STATES)[number];
 
 /** The change log of the migration in that database, by its name; none: nothing is captured. */
 const LOG_SQL =
@@ -68,39 +64,17 @@ export async function saturateFollowed(
     copy((trigger) =>
       copy((wal) =>
         following(trigger, shape, "trigger", () =>
-          following(wal, shape, "wal", () => inTurn({ none, trigger, wal }, pairs, seconds, shape.rows)),
+          following(wal, shape, "wal", () =>
+            inTurn({ none, trigger, wal }, STATES, {
+              by: "both",
+              pairs,
+              seconds,
+              rows: shape.rows,
+              settle: settled,
+            }),
+          ),
         ),
       ),
     ),
   );
-}
-
-async function inTurn(
-  urls: Record<State, string>,
-  pairs: number,
-  seconds: number,
-  rows: number,
-): Promise<Record<string, number>> {
-  const rounds: Record<State, number>[] = [];
-  let errors = 0;
-  for (let pair = 0; pair < pairs; pair++) {
-    const round: Record<State, number> = { none: 0, trigger: 0, wal: 0 };
-    for (const state of rotated(STATES, pair)) {
-      const rate = await rateOf(
-        { url: urls[state], perSecond: null, clients: CLIENTS, rows, by: "both" },
-        seconds,
-      );
-      round[state] = rate.perSecond;
-      errors += rate.errors;
-      await settled(urls[state]);
-    }
-    rounds.push(round);
-  }
-  const middle = (of: (one: Record<State, number>) => number | null): number =>
-    median(rounds.map(of).filter((value) => value !== null)) ?? 0;
-  const values = STATES.flatMap((state) => [
-    [state, middle((round) => round[state])],
-    [`${state}Kept`, middle((round) => ratio(round[state], round.none))],
-  ]);
-  return { ...Object.fromEntries(values), errors };
 }

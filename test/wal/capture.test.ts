@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, inject, test } from "vitest";
 import { grants } from "../../src/grants.js";
 import { ident } from "../../src/pg/quote.js";
 import type { Session } from "../../src/pg/session.js";
@@ -14,7 +14,7 @@ import { judge } from "../../src/throttle/judge.js";
 import { slotWal } from "../../src/throttle/read.js";
 import { alongside } from "../../src/wal/alongside.js";
 import { fill, fillInLock, filling, fillToNow } from "../../src/wal/fill.js";
-import { walNames } from "../../src/wal/slot.js";
+import { slotStatus, walNames } from "../../src/wal/slot.js";
 import { lines } from "../migrations/shape.js";
 import { freshDatabase, type TestDatabase } from "../support/database.js";
 import {
@@ -135,6 +135,33 @@ test("a log that is long already would be filled faster than it is applied, and 
   expect(readings).toBe(2);
   expect(await m.difference()).toEqual(SAME);
 });
+
+// The server is asked for its note: PostgreSQL 16.
+const asked = test.runIf(Number(inject("server").version) >= 16);
+asked(
+  "where nobody writes any more the slot would keep its WAL, and a copy that is held for it be held for ever",
+  async () => {
+    const m = await startMigration(db, WAL);
+    await m.through("copy");
+    const admin = await db.session(db.superuserUrl);
+    const context = m.context();
+    const reader = await context.open();
+    const kept = async () => (await slotStatus(reader, m.plan))?.retainedBytes ?? 0;
+    await admin.query(
+      "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000)) FROM generate_series(1, 24)",
+    );
+    await fillToNow(reader, context);
+    expect(await kept()).toBeGreaterThan(16_777_216);
+    // As the server notes it by itself, at most every 15 s.
+    const quiet = async () => {
+      await admin.query("SELECT pg_log_standby_snapshot()");
+      await fill(reader, context);
+      return kept();
+    };
+    await expect.poll(quiet, { timeout: 20_000, interval: 20 }).toBeLessThan(16_777_216);
+    await context.close();
+  },
+);
 
 test("killed between the log's COMMIT and the slot's move, a change would stand twice or be lost", async () => {
   const m = await startMigration(db, WAL);

@@ -28,6 +28,13 @@ export const WAL: readonly Mutant[] = [
     UNSEEN,
   ),
   wal(
+    "a slot lets go of WAL where nobody writes any more",
+    FILL_TS,
+    "(await keepsMuch(session, plan, flushed))",
+    "false",
+    "where nobody writes any more the slot would keep its WAL",
+  ),
+  wal(
     "a reading beside the cutover's lock has an end",
     FILL_TS,
     "AbortSignal.any([context.signal, until])",
