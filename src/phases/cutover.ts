@@ -46,8 +46,8 @@ import type { Phase, PhaseContext } from "./phase.js";
 
 const SQL = {
   commit: /*sql*/ `
-UPDATE partway.migration SET phase = 'retain', cutover_at = clock_timestamp(), fingerprint = $3,
-       deadline = clock_timestamp() + make_interval(secs => $2::double precision) WHERE id = $1`,
+UPDATE partway.migration SET phase = 'retain', cutover_at = statement_timestamp(), fingerprint = $3,
+       deadline = statement_timestamp() + make_interval(secs => $2::double precision) WHERE id = $1`,
 } as const;
 
 /** What is looked at before the locks are asked for, as the operator reads it; most of it again inside the lock. */
