@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** Composition root of the command line: parses it, and turns the end into an exit code. */
+import "./commands/small-heap.js";
 import { CommanderError } from "commander";
 import { act } from "./commands/act.js";
 import { takeHandedOver } from "./commands/detach.js";

@@ -58,6 +58,24 @@ const json = text.transform((value, context): unknown => {
   }
 });
 
+const ownerColumns = {
+  owner_pid: z.int().positive().nullable(),
+  owner_host: text.nullable(),
+  owner_started_at: text.nullable(),
+};
+
+function ownerOf(row: {
+  owner_pid: number | null;
+  owner_host: string | null;
+  owner_started_at: string | null;
+}): Owner | null {
+  const { owner_pid: pid, owner_host: host, owner_started_at: startedAt } = row;
+  return pid === null || host === null || startedAt === null ? null : { pid, host, startedAt };
+}
+
+/** Asked before each write: plan and snapshot of a thousand leaves are not to be read for it. */
+export const OwnerRow = z.object(ownerColumns).transform((row) => ({ owner: ownerOf(row) }));
+
 export const MigrationRow = z
   .object({
     id: text,
@@ -70,9 +88,7 @@ export const MigrationRow = z
     plan: json,
     settings: json,
     snapshot: json,
-    owner_pid: z.int().positive().nullable(),
-    owner_host: text.nullable(),
-    owner_started_at: text.nullable(),
+    ...ownerColumns,
   })
   .transform(
     (row): MigrationRecord => ({
@@ -86,10 +102,7 @@ export const MigrationRow = z
       plan: row.plan,
       settings: row.settings,
       snapshot: row.snapshot,
-      owner:
-        row.owner_pid === null || row.owner_host === null || row.owner_started_at === null
-          ? null
-          : { pid: row.owner_pid, host: row.owner_host, startedAt: row.owner_started_at },
+      owner: ownerOf(row),
     }),
   );
 

@@ -4,6 +4,7 @@ export const SQL = {
     INSERT INTO migration (id, created_at, updated_at, server, table_name, state, plan, settings, snapshot)
     VALUES (@id, @at, @at, @server, @table, @state, @plan, @settings, @snapshot)`,
   migration: /*sql*/ `SELECT * FROM migration WHERE id = @id`,
+  owner: /*sql*/ `SELECT owner_pid, owner_host, owner_started_at FROM migration WHERE id = @id`,
   migrations: /*sql*/ `SELECT * FROM migration ORDER BY created_at DESC, rowid DESC`,
   moveMigration: /*sql*/ `
     UPDATE migration SET state = @to, snapshot = @snapshot, outcome = @outcome, updated_at = @at WHERE id = @migration`,

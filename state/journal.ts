@@ -1,14 +1,14 @@
 /**
  * The journal: what the orchestrator did, where it stands, what it measured (DESIGN 4). One SQLite file; one process
  * drives a migration and writes, others watch it and write commands. Everything is synchronous: written when a method
- * returns, and on the disk too (synchronous=FULL) but for what is only told (events, built indexes, measurements), which
- * is on the disk with the next write that lasts. Where it and the target database disagree about data, the database is
+ * returns, and on the disk too (synchronous=FULL) but for what is only told (events, measurements, batches and
+ * indexes that the database knows better), which is on the disk with the next write that lasts. Where it and the target database disagree about data, the database is
  * right.
  *
  * `at` is always ISO 8601. Methods throw PartwayError, naming the file: bad-input when the file is not what it should
  * be, unexpected when a write fails.
  */
-import type { Database, RunResult } from "better-sqlite3";
+import type { Database, RunResult, Statement } from "better-sqlite3";
 import type { z } from "zod";
 import { PartwayError } from "../src/errors.js";
 import type { Command, Outcome, RunEvent } from "./events.js";
@@ -55,6 +55,7 @@ export class Journal {
   readonly #fileId: string | null;
   /** The migrations claimed through this object, and as whom. */
   readonly #claims = new Map<string, rows.Owner>();
+  readonly #statements = new Map<Name, Statement<[Params]>>();
   #writes = 0;
 
   private constructor(file: string, db: Database, onWrite: WriteHook | null) {
@@ -184,7 +185,7 @@ export class Journal {
   #assertDrives(id: string): void {
     const claim = this.#claims.get(id);
     if (claim === undefined) return;
-    const owner = this.migration(id)?.owner ?? null;
+    const owner = this.#maybe(rows.OwnerRow, "owner", { id })?.owner ?? null;
     if (owner === null || !isSameOwner(owner, claim)) throw takenOver(id, owner);
   }
 
@@ -192,7 +193,7 @@ export class Journal {
   batch(id: string, row: rows.BatchRecord): void {
     const { generation, batch, rows: count, ms, at } = row;
     const add = () => this.#run("addBatch", { id, generation, batch, rows: count, ms, at });
-    this.#write("batch", add, { driver: id });
+    this.#write("batch", add, { driver: id, lasting: false });
   }
 
   batches(id: string, generation: number): rows.BatchRecord[] {
@@ -388,7 +389,8 @@ export class Journal {
     let result: T;
     try {
       // What is only told need not outlive a power cut, and a thousand leaves tell ten thousand things: fsync took most
-      // of the index phase. A killed process loses nothing either way. Each write says its own level: one that failed
+      // of the index phase, and while it waits for a busy disk no worker gets its next batch. A killed process loses
+      // nothing either way. Each write says its own level: one that failed
       // leaves none behind for the next.
       this.#db.pragma(`synchronous = ${lasting ? "FULL" : "NORMAL"}`);
       result = this.#db
@@ -406,13 +408,21 @@ export class Journal {
     return result;
   }
 
+  #prepared(name: Name): Statement<[Params]> {
+    const known = this.#statements.get(name);
+    if (known !== undefined) return known;
+    const made = this.#db.prepare<[Params]>(SQL[name]);
+    this.#statements.set(name, made);
+    return made;
+  }
+
   /** Runs a statement. Only inside `#write`. */
   #run(name: Name, params: Params): RunResult {
-    return this.#db.prepare<[Params]>(SQL[name]).run(params);
+    return this.#prepared(name).run(params);
   }
 
   #get(name: Name, params: Params): unknown {
-    return this.#parsed(name, () => this.#db.prepare<[Params]>(SQL[name]).get(params));
+    return this.#parsed(name, () => this.#prepared(name).get(params));
   }
 
   #maybe<T>(schema: z.ZodType<T>, name: Name, params: Params): T | null {
@@ -422,8 +432,7 @@ export class Journal {
 
   #all<T>(schema: z.ZodType<T>, name: Name, params: Params): T[] {
     return this.#parsed(name, () =>
-      this.#db
-        .prepare<[Params]>(SQL[name])
+      this.#prepared(name)
         .all(params)
         .map((row) => schema.parse(row)),
     );

@@ -46,6 +46,9 @@ const PINNED: readonly (readonly [string, string])[] = [
   ["synchronous_commit", "on"],
   ["client_min_messages", "warning"],
   ["standard_conforming_strings", "on"],
+  // What copy and VACUUM write goes to the disk as it comes. Else the kernel gathers hundreds of megabytes for half a
+  // minute and then writes them at once, and every COMMIT of the application waits behind them: 630 ms, measured.
+  ["backend_flush_after", "1MB"],
   // The server's own defaults take two hours to notice that a client has vanished, with its locks and its snapshot.
   ["tcp_keepalives_idle", "30"],
   ["tcp_keepalives_interval", "10"],

@@ -224,7 +224,7 @@ export const APPLY: readonly Mutant[] = [
   {
     guard: "pairs in the change log are left out of the comparison",
     rule: "3.5",
-    edits: [[COMPARE_TS, `WHERE \${where} AND \${notLogged(plan, sides)}`, `WHERE \${where} AND true`]],
+    edits: [[COMPARE_TS, 'isLogEmpty ? "" : ` AND', 'true ? "" : ` AND']],
     red: [[VALIDATE_TEST, "writers that never pause would make validation report differences that are none"]],
   },
   {
