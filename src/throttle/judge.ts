@@ -33,8 +33,8 @@ export const MEASURED: Record<Measured, Meaning> = {
     limit: (s) => s.maxCheckpointWal,
   },
   "slot-wal": {
-    words: "WAL kept by the replication slot",
-    show: (n) => `${count(n)} % of max_slot_wal_keep_size`,
+    words: "the slot's WAL",
+    show: (n) => `${count(n)} % of its limit`,
     limit: (s) => s.maxSlotWal,
   },
   canary: { words: "canary", show: millis, limit: (s) => s.maxCanaryMs },

@@ -21,7 +21,7 @@ const version = inject("server").version;
 
 let installed: Installed;
 beforeAll(() => {
-  installed = install();
+  installed = install(version === "18");
 });
 afterAll(() => installed.remove());
 

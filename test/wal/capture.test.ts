@@ -555,7 +555,7 @@ test("a commit that no snapshot sees yet would be applied as the row was, and fo
         "CREATE TABLE public.much AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)",
       );
       // Before it is given up the copy is held: what it writes itself would be kept as well.
-      if (turn === 0) expect(await holds()).toMatch(/^WAL kept by the replication slot .* >= 50 %/);
+      if (turn === 0) expect(await holds()).toMatch(/^the slot's WAL .* >= 50 %/);
       await admin.query("DROP TABLE public.much");
       await admin.query("SELECT pg_switch_wal()");
       await admin.query("CHECKPOINT");
