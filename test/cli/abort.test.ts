@@ -80,7 +80,7 @@ const MIDDLE: [phase: string, doing: RegExp][] = [
   ["shadow", /SET shadow_oid/],
   ["copy", /INSERT INTO partway\.ledger/],
   ["index", /^.{5,8}ALTER INDEX/s],
-  ["validate", /hash_record_extended[\s\S]*NOT EXISTS/],
+  ["validate", /hash_record_extended[\s\S]*AS s\n WHERE s\.ctid >= /],
   ["cutover", /IN ACCESS EXCLUSIVE MODE/],
 ];
 
