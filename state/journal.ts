@@ -1,9 +1,9 @@
 /**
  * The journal: what the orchestrator did, where it stands, what it measured (DESIGN 4). One SQLite file; one process
  * drives a migration and writes, others watch it and write commands. Everything is synchronous: written when a method
- * returns, and on the disk too (synchronous=FULL) but for what is only told (events, measurements, batches and
- * indexes that the database knows better), which is on the disk with the next write that lasts. Where it and the target database disagree about data, the database is
- * right.
+ * returns, and on the disk too (synchronous=FULL) but for what is only told (events, measurements, batches and indexes
+ * that the database knows better), which is on the disk with the next write that lasts. Where it and the target database
+ * disagree about data, the database is right.
  *
  * `at` is always ISO 8601. Methods throw PartwayError, naming the file: bad-input when the file is not what it should
  * be, unexpected when a write fails.
@@ -390,8 +390,7 @@ export class Journal {
     try {
       // What is only told need not outlive a power cut, and a thousand leaves tell ten thousand things: fsync took most
       // of the index phase, and while it waits for a busy disk no worker gets its next batch. A killed process loses
-      // nothing either way. Each write says its own level: one that failed
-      // leaves none behind for the next.
+      // nothing either way. Each write says its own level: one that failed leaves none behind for the next.
       this.#db.pragma(`synchronous = ${lasting ? "FULL" : "NORMAL"}`);
       result = this.#db
         .transaction(() => {

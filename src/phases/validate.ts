@@ -32,14 +32,15 @@ const NAMED_KEYS = 20;
 
 function sql(plan: Plan): Statement[] {
   const sides = sidesOf(plan, "forward");
+  const free = "NOT EXISTS only where the log is not empty";
   return [
     {
       sql: `LOCK TABLE ${sides.live}, ${sides.lagging}, ${sides.log} IN ACCESS SHARE MODE`,
       note: "before the snapshot",
     },
     { sql: "SELECT pg_export_snapshot()", note: "one REPEATABLE READ snapshot shared by the workers" },
-    { sql: sumSql(plan, sides, sides.live, "<range of blocks>"), note: "the source, in ranges" },
-    { sql: sumSql(plan, sides, "<leaf>", "true"), note: "each leaf" },
+    { sql: sumSql(plan, sides, sides.live, "<range of blocks>"), note: `the source, in ranges; ${free}` },
+    { sql: sumSql(plan, sides, "<leaf>", "true"), note: `each leaf; ${free}` },
   ];
 }
 

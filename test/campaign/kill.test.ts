@@ -21,8 +21,9 @@ const COMPARE_EVERY = 12;
 /** A kind that depends on timing (an apply that finds rows, a late leaf) may not come in the first chain. */
 const CHAINS = 5;
 
-let place: Place;
 type When = "before" | "after";
+
+let place: Place;
 let moments: When[];
 let removeCli: () => void;
 /** Kinds that were killed at the moment; what a migration has in common with a rollback has one turn. */

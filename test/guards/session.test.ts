@@ -31,6 +31,7 @@ const SETTINGS: Record<string, [hostile: string, pinned: string]> = {
   default_transaction_read_only: ["on", "off"],
   synchronous_commit: ["off", "on"],
   standard_conforming_strings: ["off", "on"],
+  backend_flush_after: ["0", "1MB"],
 };
 
 test("a role's or database's default would reach Partway's statements", async () => {

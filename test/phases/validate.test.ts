@@ -281,6 +281,27 @@ test("a validation stopped half-way would leave its snapshot open and hold back 
   ).toBe("0");
 });
 
+test("validation would take more processes from the application than --workers says", async () => {
+  const migration = await indexed();
+  const partitionedOid = (await oidOf(session, migration.sides().lagging)) ?? "";
+  const opened: Session[] = [];
+  const parallel: (string | null)[] = [];
+  await compareSides({
+    ...{ plan: migration.plan, direction: "forward", partitionedOid, workers: 1 },
+    open: async () => {
+      const one = await db.session();
+      opened.push(one);
+      return one;
+    },
+    // Between two pieces the connection has nothing to do.
+    gate: async () => {
+      for (const one of opened) parallel.push(await value(one, "SHOW max_parallel_workers_per_gather"));
+    },
+  });
+  expect(opened).toHaveLength(1);
+  expect(new Set(parallel)).toEqual(new Set(["0"]));
+});
+
 test("a definition changed since the plan would be validated as if nothing had happened", async () => {
   const migration = await indexed();
   await session.query("ALTER TABLE public.items ADD COLUMN added int");

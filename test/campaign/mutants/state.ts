@@ -120,6 +120,12 @@ export const STATE: readonly Mutant[] = [
     red: [[SESSION_TEST, DEFAULTS]],
   },
   {
+    guard: "what Partway's connections write does not gather in the kernel",
+    rule: "issue 7",
+    edits: [[SESSION_TS, `["backend_flush_after", "1MB"],`, ""]],
+    red: [[SESSION_TEST, DEFAULTS]],
+  },
+  {
     guard: "a database's default_transaction_isolation does not reach Partway",
     rule: "3.6",
     edits: [[SESSION_TS, `["default_transaction_isolation", "read committed"],`, ""]],
